@@ -1,0 +1,453 @@
+//! From flags, CI variables and git to the facts of one deployment. Order: flag, variable, config, what CI or git says.
+
+use super::context::Context;
+use super::exit::Failure;
+use super::settings::Settings;
+use crate::ci::{CiFacts, guess_tier};
+use crate::core::record::{
+    Artifact, ChangeNote, Changes, Check, Commit, CommitId, Delivered, Digest, Environment, Id, Kind, Line, Link, Name, Person,
+    Project, Provenance, Record, SCHEMA, Status, Strength, Text, Tier, Time,
+};
+use crate::core::state::{PlaceKey, State};
+use crate::git::GitRemote;
+use crate::repo::{Checkout, Deepened, default_ticket_pattern};
+use anyhow::anyhow;
+use clap::Args;
+use regex::Regex;
+
+/// What is deployed, and where to.
+#[derive(Args, Debug)]
+pub struct DeliveryArgs {
+    /// The environment [default: the job's].
+    #[arg(short, long, value_parser = super::non_empty, value_name = "NAME")]
+    pub environment: Option<String>,
+    /// The service, where one repository has several.
+    #[arg(long, value_parser = super::non_empty, value_name = "NAME")]
+    pub service: Option<String>,
+    /// The version as people name it [default: the tag, else `git describe`, else the short commit].
+    #[arg(long, value_parser = super::non_empty, value_name = "VERSION")]
+    pub version: Option<String>,
+    /// The commit that is delivered [default: the job's, else HEAD].
+    #[arg(long, value_parser = super::non_empty, value_name = "COMMIT")]
+    pub commit: Option<String>,
+    /// The project whose code is delivered, where that is another one: its path, such as `grp/app`.
+    #[arg(long, value_parser = super::non_empty, value_name = "PATH")]
+    pub project: Option<String>,
+    /// A ticket; may be repeated.
+    #[arg(long, value_parser = super::non_empty, value_name = "TICKET")]
+    pub ticket: Vec<String>,
+    /// Something delivered besides the commit: NAME=sha256:DIGEST; may be repeated.
+    #[arg(long, value_parser = parse_artifact, value_name = "NAME=DIGEST")]
+    pub artifact: Vec<Artifact>,
+    /// Test evidence: NAME=STATUS or NAME=STATUS=URL; may be repeated.
+    #[arg(long, value_parser = parse_check, value_name = "NAME=STATUS")]
+    pub check: Vec<Check>,
+    /// What changed, for support and customers.
+    #[arg(long, visible_alias = "reason", value_parser = super::non_empty, value_name = "TEXT")]
+    pub note: Option<String>,
+}
+
+/// The facts of one deployment, but for what depends on the log's state.
+pub struct Delivery {
+    environment: Environment,
+    service: Option<Name>,
+    project: Option<Project>,
+    version: Line,
+    commit: Option<Commit>,
+    tickets: Vec<Line>,
+    artifacts: Vec<Artifact>,
+    checks: Vec<Check>,
+    change_note: Option<ChangeNote>,
+    actor: Option<Person>,
+    job: Option<crate::core::record::Job>,
+    provenance: Provenance,
+    pattern: Regex,
+}
+
+/// How a deployment stands, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    /// Its status.
+    pub status: Status,
+    /// When it began.
+    pub started_at: Time,
+    /// When it ended.
+    pub finished_at: Option<Time>,
+    /// The start that this closes.
+    pub finishes: Option<u64>,
+    /// How strongly the status is known.
+    pub strength: Strength,
+}
+
+impl Delivery {
+    /// Gathers the facts.
+    ///
+    /// # Errors
+    /// Where a flag or variable makes no sense, or something that must be known is not.
+    pub fn gather(args: &DeliveryArgs, ctx: &Context, settings: &Settings) -> Result<Delivery, Failure> {
+        let (ci, checkout) = (settings.ci.as_ref(), settings.checkout.as_ref());
+        let environment = environment(args, ctx, settings)?;
+        let (commit, commit_strength) = commit(args, ctx, ci, checkout)?;
+        let version = version(args, ci, checkout, commit.as_ref())?;
+        let actor = match ci {
+            Some(ci) => Some(ci.actor.clone()),
+            None => checkout.and_then(Checkout::user_name).map(|name| Person { name: Some(name), ..Person::default() }),
+        };
+        let tickets = args.ticket.iter().filter_map(|ticket| Line::clean(ticket)).collect();
+        let summary = args.note.as_deref().and_then(Text::clean);
+        let provenance = Provenance {
+            actor: actor.is_some().then_some(Strength::Asserted),
+            commit: commit.is_some().then_some(commit_strength),
+            environment: Some(Strength::Asserted),
+            job: ci.map(|_| Strength::Asserted),
+            ..Provenance::default()
+        };
+        Ok(Delivery {
+            environment,
+            service: service(args, settings)?,
+            project: project(args, ci, checkout),
+            version,
+            commit,
+            tickets,
+            artifacts: args.artifact.clone(),
+            checks: args.check.clone(),
+            change_note: summary.map(|summary| ChangeNote { summary: Some(summary), ..ChangeNote::default() }),
+            actor,
+            job: ci.map(|ci| ci.job.clone()),
+            provenance,
+            pattern: pattern(settings)?,
+        })
+    }
+
+    /// The record of this deployment as it stands, on top of a log in this state.
+    pub fn record(
+        &self,
+        state: Option<&State>,
+        progress: Progress,
+        changes: Option<Changes>,
+        previous: Option<Delivered>,
+    ) -> Record {
+        let provenance =
+            Provenance { status: Some(progress.strength), times: Some(progress.strength), ..self.provenance.clone() };
+        let mut record = blank();
+        record.service = self.service.clone();
+        record.project = self.project_in(state);
+        record.environment = Some(self.environment.clone());
+        record.version = Some(self.version.clone());
+        record.commit = self.commit.clone();
+        record.artifacts = self.artifacts.clone();
+        record.checks = self.checks.clone();
+        record.previous = previous;
+        record.changes = changes;
+        record.actor = self.actor.clone();
+        record.job = self.job.clone();
+        record.status = Some(progress.status);
+        record.started_at = Some(progress.started_at);
+        record.finished_at = progress.finished_at;
+        record.finishes = progress.finishes;
+        record.change_note = self.change_note.clone();
+        record.provenance = Some(provenance);
+        record
+    }
+
+    /// What runs there now, as the log knows it.
+    pub fn previous(&self, state: Option<&State>) -> Option<Delivered> {
+        let project = self.project_in(state).and_then(|project| project.id);
+        let key = PlaceKey { project, service: self.service.clone(), environment: self.environment.name.clone() };
+        let runs = state?.place(&key)?.runs.clone()?;
+        Some(Delivered { seq: runs.seq, version: runs.version, sha: runs.sha, newer: Default::default() })
+    }
+
+    /// What is new since then; history that a shallow clone lacks is fetched, or marked as missing.
+    pub fn changes(&self, previous: Option<&Delivered>, ctx: &Context, settings: &Settings) -> Option<Changes> {
+        let known = self.changes_in_git(previous, ctx, settings);
+        let mut changes = known.unwrap_or_default();
+        for ticket in self.tickets.iter().rev() {
+            changes.tickets.retain(|known| known != ticket);
+            changes.tickets.insert(0, ticket.clone());
+        }
+        (changes != Changes::default()).then_some(changes)
+    }
+
+    fn changes_in_git(&self, previous: Option<&Delivered>, ctx: &Context, settings: &Settings) -> Option<Changes> {
+        let previous = previous?.sha.as_ref()?;
+        let commit = &self.commit.as_ref()?.sha;
+        let mut changes = self.compare(previous, commit, ctx, settings).unwrap_or_else(|problem| {
+            ctx.ui.warn(&format!("can't tell what is new since {}: {problem}", previous.short()));
+            Changes { incomplete: Some(true), ..Changes::default() }
+        });
+        changes.compare_url = self.compare_url(previous, commit);
+        Some(changes)
+    }
+
+    fn compare(&self, previous: &CommitId, commit: &CommitId, ctx: &Context, settings: &Settings) -> anyhow::Result<Changes> {
+        let checkout = settings.checkout.as_ref().ok_or_else(|| anyhow!("there is no repository at hand"))?;
+        let path = self.project.as_ref().and_then(|project| project.path.as_ref());
+        let path = path.map(Line::as_str);
+        let changes = checkout.changes(previous, commit, &self.pattern, path)?;
+        if changes.incomplete != Some(true) {
+            return Ok(changes);
+        }
+        let Some(remote) = project_remote(ctx, settings) else { return Ok(changes) };
+        ctx.ui.verbose("the clone is too shallow to compare with what runs there; fetching more history");
+        let deadline = ctx.deadline();
+        match Deepened::fetch(&remote, previous, commit, deadline) {
+            Ok(deeper) => Ok(deeper.changes(previous, commit, &self.pattern, path)?),
+            Err(problem) => {
+                ctx.ui.warn(&format!("can't fetch more history: {problem}"));
+                Ok(changes)
+            }
+        }
+    }
+
+    fn compare_url(&self, previous: &CommitId, commit: &CommitId) -> Option<Link> {
+        let url = self.project.as_ref()?.url.as_ref()?;
+        Link::new(format!("{url}/-/compare/{previous}...{commit}")).ok()
+    }
+
+    /// The project; one that is only known by its path has the number that the log knows for that path's records.
+    fn project_in(&self, state: Option<&State>) -> Option<Project> {
+        let mut project = self.project.clone()?;
+        if project.id.is_none() {
+            let here = |place: &&crate::core::state::Place| {
+                place.environment == self.environment.name && place.service == self.service
+            };
+            let mut ids = state.into_iter().flat_map(|state| &state.places).filter(here).map(|place| place.project);
+            if let (Some(Some(id)), None) = (ids.next(), ids.next()) {
+                project.id = Some(id);
+            }
+        }
+        Some(project)
+    }
+}
+
+/// A record of which nothing is known yet; the recorder gives it its place in the log.
+fn blank() -> Record {
+    let line = |text: &str| Line::clean(text).unwrap_or_else(|| unreachable!("`{text}` is not empty"));
+    Record {
+        schema: line(SCHEMA),
+        log: Id::from_bits([0; 16]),
+        seq: 0,
+        prev: Digest::ZERO,
+        prev_here: None,
+        id: Id::from_bits([0; 16]),
+        kind: Kind::Deployment,
+        recorded_at: Time::new(chrono::DateTime::UNIX_EPOCH),
+        signer: Name::new("nobody").unwrap_or_else(|_| unreachable!("`nobody` is a name")),
+        tool: line("deploy-record"),
+        service: None,
+        project: None,
+        environment: None,
+        version: None,
+        commit: None,
+        artifacts: Vec::new(),
+        previous: None,
+        changes: None,
+        checks: Vec::new(),
+        actor: None,
+        job: None,
+        status: None,
+        started_at: None,
+        finished_at: None,
+        finishes: None,
+        class: None,
+        approval: None,
+        break_glass: None,
+        overrides: Vec::new(),
+        change_note: None,
+        follow_up: None,
+        policy: None,
+        provenance: None,
+        imported: None,
+        rollback: None,
+        findings: Vec::new(),
+        approver: None,
+        reason: None,
+        expires_at: None,
+        of: None,
+        reviewer: None,
+        outcome: None,
+        by: None,
+        note: None,
+        who: Vec::new(),
+        since: None,
+        added: Vec::new(),
+        removed: Vec::new(),
+        approved_by: None,
+        skipped: Vec::new(),
+        late: None,
+        newer: Default::default(),
+    }
+}
+
+fn environment(args: &DeliveryArgs, ctx: &Context, settings: &Settings) -> Result<Environment, Failure> {
+    let of_job = settings.ci.as_ref().and_then(|ci| ci.environment.as_ref());
+    let name = match (&args.environment, of_job) {
+        (Some(name), _) => {
+            Name::new(name.as_str()).map_err(|problem| Failure::usage(anyhow!("--environment: it {problem}")))?
+        }
+        (None, Some(environment)) => environment.name.clone(),
+        (None, None) => {
+            let answer = ctx.ui.ask("Which environment (such as production)? ").map_err(Failure::unable)?;
+            let answer = answer.ok_or_else(|| {
+                Failure::usage(anyhow!(
+                    "which environment? --environment is missing, and this is no job with an `environment:`"
+                ))
+                .hint("for example: deploy-record run --environment staging -- ./deploy.sh")
+            })?;
+            Name::new(answer).map_err(|problem| Failure::usage(anyhow!("the environment's name {problem}")))?
+        }
+    };
+    let of_job = of_job.filter(|environment| environment.name == name);
+    let configured = settings.config.environments.get(name.as_str()).and_then(|environment| environment.tier);
+    let tier = configured.or(of_job.map(|environment| environment.tier)).unwrap_or_else(|| guess_tier(name.as_str()));
+    Ok(Environment { name, tier, url: of_job.and_then(|environment| environment.url.clone()), newer: Default::default() })
+}
+
+/// Why this job's run is no deployment that is recorded; `None` where it is one.
+pub fn not_recorded(args: &DeliveryArgs, settings: &Settings) -> Option<String> {
+    let environment = settings.ci.as_ref()?.environment.as_ref()?;
+    if args.environment.is_some() {
+        return None;
+    }
+    if !environment.is_deployment() {
+        let action = environment.action.as_deref().unwrap_or_default();
+        return Some(format!("the job's environment action is `{action}`, so this is no deployment"));
+    }
+    let named = settings.config.environments.contains_key(environment.name.as_str());
+    let by_custom = matches!(environment.tier, Tier::Production | Tier::Staging);
+    (!named && !by_custom).then(|| {
+        format!(
+            "`{}` has tier {}, which is recorded only where the configuration or --environment names it",
+            environment.name, environment.tier
+        )
+    })
+}
+
+fn service(args: &DeliveryArgs, settings: &Settings) -> Result<Option<Name>, Failure> {
+    let given = args.service.as_deref().map(Name::new).transpose();
+    let given = given.map_err(|problem| Failure::usage(anyhow!("--service: it {problem}")))?;
+    Ok(given.or_else(|| settings.config.service.clone()))
+}
+
+fn project(args: &DeliveryArgs, ci: Option<&CiFacts>, checkout: Option<&Checkout>) -> Option<Project> {
+    let own = ci.map(|ci| ci.project.clone());
+    match (&args.project, own) {
+        (Some(path), Some(own)) if own.path.as_ref().map(Line::as_str) == Some(path.as_str()) => Some(own),
+        (Some(path), _) => Some(Project { path: Line::clean(path), ..Project::default() }),
+        (None, Some(own)) => Some(own),
+        (None, None) => {
+            let path = checkout?.project_path()?;
+            Some(Project { path: Line::clean(&path), ..Project::default() })
+        }
+    }
+}
+
+fn commit(
+    args: &DeliveryArgs,
+    ctx: &Context,
+    ci: Option<&CiFacts>,
+    checkout: Option<&Checkout>,
+) -> Result<(Option<Commit>, Strength), Failure> {
+    let head = checkout.and_then(Checkout::head);
+    let of_job = ci.map(|ci| ci.sha.clone());
+    let (sha, mut strength) = match (&args.commit, &of_job) {
+        (Some(text), _) => (Some(resolve(text, checkout)?), Strength::Asserted),
+        (None, Some(sha)) if head.as_ref() == Some(sha) => (Some(sha.clone()), Strength::Observed),
+        (None, Some(sha)) => {
+            if let Some(head) = &head {
+                ctx.ui.warn(&format!(
+                    "the checkout stands at {}, the job is for {}; recording the job's",
+                    head.short(),
+                    sha.short()
+                ));
+            }
+            (Some(sha.clone()), Strength::Asserted)
+        }
+        (None, None) => (head, Strength::Observed),
+    };
+    let Some(sha) = sha else { return Ok((None, strength)) };
+    let known = checkout.map(|checkout| checkout.commit(&sha)).transpose().map_err(Failure::unable)?.flatten();
+    if known.is_none() {
+        strength = Strength::Asserted;
+    }
+    let mut commit = known.unwrap_or_else(|| bare(&sha));
+    let is_jobs = of_job.as_ref() == Some(&sha);
+    commit.branch = if is_jobs { ci.and_then(|ci| ci.branch.clone()) } else { None };
+    commit.tag = if is_jobs { ci.and_then(|ci| ci.tag.clone()) } else { None };
+    if ci.is_none() && args.commit.is_none() {
+        commit.branch = checkout.and_then(Checkout::branch);
+    }
+    Ok((Some(commit), strength))
+}
+
+fn bare(sha: &CommitId) -> Commit {
+    Commit {
+        sha: sha.clone(),
+        title: None,
+        author: None,
+        authored_at: None,
+        branch: None,
+        tag: None,
+        newer: Default::default(),
+    }
+}
+
+fn resolve(text: &str, checkout: Option<&Checkout>) -> Result<CommitId, Failure> {
+    if let Some(id) = checkout.and_then(|checkout| checkout.resolve(text)) {
+        return Ok(id);
+    }
+    CommitId::new(text).map_err(|_| {
+        Failure::usage(anyhow!("--commit: the repository at hand has no commit `{}`", text.escape_debug()))
+            .hint("give its full id")
+    })
+}
+
+fn version(
+    args: &DeliveryArgs,
+    ci: Option<&CiFacts>,
+    checkout: Option<&Checkout>,
+    commit: Option<&Commit>,
+) -> Result<Line, Failure> {
+    if let Some(version) = args.version.as_deref().and_then(Line::clean) {
+        return Ok(version);
+    }
+    let of_job = ci.filter(|ci| commit.is_some_and(|commit| commit.sha == ci.sha)).and_then(|ci| ci.tag.clone());
+    let described = || {
+        let commit = commit?;
+        let version = checkout.and_then(|checkout| checkout.version_of(&commit.sha));
+        Line::clean(&version.unwrap_or_else(|| commit.sha.short().to_owned()))
+    };
+    of_job.or_else(described).ok_or_else(|| {
+        Failure::usage(anyhow!("which version? There is no commit at hand to take it from")).hint("give it with --version")
+    })
+}
+
+fn pattern(settings: &Settings) -> Result<Regex, Failure> {
+    match &settings.config.tickets.pattern {
+        None => Ok(default_ticket_pattern().clone()),
+        Some(pattern) => Regex::new(pattern).map_err(Failure::usage),
+    }
+}
+
+/// The remote that has the project's history: the job's own project.
+fn project_remote(ctx: &Context, settings: &Settings) -> Option<GitRemote> {
+    let ci = settings.ci.as_ref()?;
+    let location = super::location::Location::by_default(ctx, Some(ci), None, "").ok()?;
+    let super::location::Location::Remote { url, credentials } = location else { return None };
+    GitRemote::new(&url, ctx.http(), credentials).ok()
+}
+
+fn parse_artifact(text: &str) -> Result<Artifact, String> {
+    let (name, digest) = text.split_once('=').ok_or("expected NAME=sha256:DIGEST")?;
+    let name = Line::clean(name).ok_or("the name is empty")?;
+    Ok(Artifact { name, digest: digest.parse()?, newer: Default::default() })
+}
+
+fn parse_check(text: &str) -> Result<Check, String> {
+    let mut parts = text.splitn(3, '=');
+    let name = parts.next().and_then(Line::clean).ok_or("the name is empty")?;
+    let status = parts.next().and_then(Line::clean).ok_or("expected NAME=STATUS")?;
+    let url = parts.next().map(Link::new).transpose().map_err(|problem| format!("the address {problem}"))?;
+    Ok(Check { name, status: Some(status), url, sha256: None, newer: Default::default() })
+}

@@ -1,0 +1,86 @@
+//! What every command works with: the options, the environment, the terminal; the only place that reads the environment.
+
+use super::Global;
+use super::exit::Failure;
+use crate::ci::{self, CiFacts};
+use crate::core::redact::Redactor;
+use crate::http::{Deadline, Http};
+use crate::repo::Checkout;
+use crate::ui::Ui;
+use chrono::{DateTime, Utc};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The world as a command sees it.
+pub struct Context {
+    /// Flags and variables that every command has.
+    pub global: Global,
+    /// Where everything is printed.
+    pub ui: Ui,
+    variables: HashMap<String, String>,
+}
+
+impl Context {
+    /// The context of this process.
+    pub fn new(global: Global, variables: HashMap<String, String>) -> Self {
+        let redactor = Redactor::new(secrets(&global, &variables), &[]);
+        let ui = Ui::new(global.verbose, Box::new(move |text| redactor.redact(text).text.into_owned()));
+        Context { global, ui, variables }
+    }
+
+    /// What takes secrets out of records, but for the kinds that the configuration allows.
+    pub fn redactor(&self, allow: &[String]) -> Redactor {
+        Redactor::new(secrets(&self.global, &self.variables), allow)
+    }
+
+    /// A variable of the environment.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        self.variables.get(name).cloned()
+    }
+
+    /// GitLab's variables, in a CI job.
+    ///
+    /// # Errors
+    /// Where one of them is missing or makes no sense.
+    pub fn ci(&self) -> Result<Option<CiFacts>, Failure> {
+        ci::read(&|name| self.variable(name)).map_err(Failure::usage)
+    }
+
+    /// The repository at hand.
+    ///
+    /// # Errors
+    /// Where there is one that can't be used.
+    pub fn checkout(&self, ci: Option<&CiFacts>) -> Result<Option<Checkout>, Failure> {
+        let directory = match ci.and_then(|ci| ci.project_dir.as_deref()) {
+            Some(directory) => PathBuf::from(directory),
+            None => std::env::current_dir().map_err(Failure::unable)?,
+        };
+        Checkout::discover(&directory, ci.is_some()).map_err(Failure::usage)
+    }
+
+    /// The HTTP client.
+    pub fn http(&self) -> Arc<Http> {
+        let ca_file = self.variable("CI_SERVER_TLS_CA_FILE").or_else(|| self.variable("SSL_CERT_FILE"));
+        Arc::new(Http::new(ca_file.filter(|path| !path.is_empty()).map(PathBuf::from)))
+    }
+
+    /// The moment to give up at, from now.
+    pub fn deadline(&self) -> Deadline {
+        Deadline::after(self.global.timeout)
+    }
+
+    /// The clock.
+    pub fn now(&self) -> DateTime<Utc> {
+        Utc::now()
+    }
+}
+
+/// The variables, and the flags that are secrets themselves.
+fn secrets(global: &Global, variables: &HashMap<String, String>) -> Vec<(String, String)> {
+    let mut all: Vec<_> = variables.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let flags = [("DEPLOY_RECORD_TOKEN", &global.token), ("DEPLOY_RECORD_KEY", &global.key)];
+    all.extend(flags.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))));
+    all.sort();
+    all
+}

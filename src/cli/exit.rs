@@ -1,0 +1,178 @@
+//! Exit codes and failures: the one table.
+
+use crate::config::ConfigError;
+use crate::core::finding::Finding;
+use crate::core::record::ParseError;
+use crate::http::HttpError;
+use crate::keys::KeyError;
+use crate::recorder::RecordError;
+use crate::store::StoreError;
+
+/// How a command ends, apart from `run`, which ends as its command does once that has started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done, or allowed.
+    Done,
+    /// Refused by policy, or verification failed.
+    No,
+    /// Wrong usage, configuration or trust.
+    Usage,
+    /// Could not tell, or could not reach.
+    Unable,
+    /// The code of the command that `run` ran.
+    Command(i32),
+}
+
+impl Exit {
+    /// The table, for the README and `--help`: code and meaning.
+    pub const TABLE: &'static [(u8, &'static str)] = &[
+        (0, "done, or allowed"),
+        (1, "refused by policy, or verification failed"),
+        (2, "wrong usage, configuration or trust"),
+        (3, "could not tell, or could not reach"),
+    ];
+
+    /// The process's exit code.
+    pub fn code(self) -> u8 {
+        match self {
+            Exit::Done => 0,
+            Exit::No => 1,
+            Exit::Usage => 2,
+            Exit::Unable => 3,
+            Exit::Command(code) => u8::try_from(code).unwrap_or(255),
+        }
+    }
+}
+
+/// Why a command failed: the exit, what failed and on what, and what to do next.
+#[derive(Debug)]
+pub struct Failure {
+    /// How to end.
+    pub exit: Exit,
+    /// What failed.
+    pub error: anyhow::Error,
+    /// What to do next, one line each.
+    pub hints: Vec<String>,
+}
+
+impl Failure {
+    /// Wrong usage, configuration or trust.
+    pub fn usage(error: impl Into<anyhow::Error>) -> Self {
+        Failure { exit: Exit::Usage, error: error.into(), hints: Vec::new() }
+    }
+
+    /// Could not tell, or could not reach.
+    pub fn unable(error: impl Into<anyhow::Error>) -> Self {
+        Failure { exit: Exit::Unable, error: error.into(), hints: Vec::new() }
+    }
+
+    /// The same failure with a line on what to do next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Failure::usage(error)
+    }
+}
+
+impl From<KeyError> for Failure {
+    fn from(error: KeyError) -> Self {
+        Failure::usage(error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let hint = match &error {
+            StoreError::Unreachable { source, .. } => http_hint(source),
+            StoreError::Repository { .. } => None,
+        };
+        with(Failure::unable(error), hint)
+    }
+}
+
+impl From<RecordError> for Failure {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::Store(error) => error.into(),
+            RecordError::NotTrusted { ref line, .. } => {
+                let add = format!("add this line to `.deploy-record/allowed_signers` on the default branch: {line}");
+                Failure::usage(error).hint(add)
+            }
+            RecordError::Newer(ref newer @ ParseError::Newer { .. }) => {
+                Failure::usage(anyhow::anyhow!("the log is read-only here: {newer}"))
+            }
+            RecordError::Damaged { ref findings, .. } => {
+                let hints = findings.iter().map(describe).collect();
+                Failure { exit: Exit::Unable, hints, error: error.into() }
+                    .hint("nothing was written; `deploy-record verify` shows the whole log")
+            }
+            RecordError::Refused { ref words, .. } => {
+                let hint = refusal_hint(words);
+                with(Failure::unable(error), hint)
+            }
+            RecordError::Record(_) => Failure::usage(error),
+            RecordError::Clock(_) => Failure::unable(error).hint("set the machine's clock (NTP), then try again"),
+            RecordError::Missing { .. } => Failure::unable(error)
+                .hint("if the branch was deleted, restore it; `log.first` in `.deploy-record.yml` names its first record"),
+            RecordError::Unknown { ref id, .. } => {
+                let hint = format!("look for the id {id} with `deploy-record log --format json` before you record it again");
+                Failure::unable(error).hint(hint)
+            }
+            RecordError::TimedOut { .. } | RecordError::Newer(_) | RecordError::Other(_) => Failure::unable(error),
+        }
+    }
+}
+
+/// A finding on one line: code, record or commit, and the sentence.
+pub fn describe(finding: &Finding) -> String {
+    let place = match (finding.seq, &finding.commit) {
+        (Some(seq), _) => format!(" record {seq}"),
+        (None, Some(commit)) => format!(" commit {}", commit.short()),
+        (None, None) => String::new(),
+    };
+    format!("{}{place}: {}", finding.code, finding.message)
+}
+
+fn with(failure: Failure, hint: Option<String>) -> Failure {
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+/// What to do about an HTTP failure of the git protocol, as GitLab gives it.
+pub fn http_hint(error: &HttpError) -> Option<String> {
+    Some(match error {
+        HttpError::NoCertificates => {
+            "install the `ca-certificates` package, or name a CA file in SSL_CERT_FILE or CI_SERVER_TLS_CA_FILE".to_owned()
+        }
+        HttpError::Tls(_) => "if the server has a private CA, name its file in CI_SERVER_TLS_CA_FILE or SSL_CERT_FILE".to_owned(),
+        HttpError::Status { code: 401, .. } => {
+            "the token is wrong, expired, or missing: give one with --token or DEPLOY_RECORD_TOKEN".to_owned()
+        }
+        HttpError::Status { code: 403, .. } => {
+            "the token may not push: in GitLab 18.4 or later, allow it under Settings > CI/CD > Job token permissions > \
+             \"Allow Git push requests to the repository\"; before that, give a project access token with write_repository as DEPLOY_RECORD_TOKEN"
+                .to_owned()
+        }
+        HttpError::Status { code: 404, .. } => {
+            "there is no such repository, or the token may not see it: check the address and the token".to_owned()
+        }
+        HttpError::Redirect(_) => "if the repository moved, give its new address with --log".to_owned(),
+        _ => return None,
+    })
+}
+
+fn refusal_hint(words: &str) -> Option<String> {
+    let lower = words.to_lowercase();
+    (lower.contains("protected") || lower.contains("not allowed")).then(|| {
+        "the branch is protected: under Settings > Repository > Protected branches, allow the pipeline's user, or the token's, to push to it"
+            .to_owned()
+    })
+}

@@ -1,0 +1,146 @@
+//! Who signs here, with which key.
+
+use super::context::Context;
+use super::exit::Failure;
+use super::settings::Settings;
+use crate::core::record::Name;
+use crate::core::trust::{AllowedSigners, line_to_add};
+use crate::keys::{self, FileMode};
+use crate::repo::Checkout;
+use crate::signer::Signer;
+use anyhow::{Context as _, anyhow};
+use ssh_key::PrivateKey;
+use std::io::Write as _;
+use std::path::PathBuf;
+use zeroize::Zeroizing;
+
+/// The principal of a key that a repository made for itself.
+pub const OWN_PRINCIPAL: &str = "ci:local";
+
+/// Where a repository's own trust root is, below the git directory.
+pub fn own_trust_root(checkout: &Checkout) -> PathBuf {
+    checkout.git_dir().join("deploy-record").join("allowed_signers")
+}
+
+/// The signer of this run; makes the repository's own key where nothing is set up and nobody else is concerned.
+///
+/// # Errors
+/// Where there is no key, or it can't be used, or the trust root does not have it.
+pub fn signer(ctx: &Context, settings: &mut Settings) -> Result<Signer, Failure> {
+    if let Some(source) = &ctx.global.key {
+        let mode = if settings.ci.is_some() { FileMode::Any } else { FileMode::OwnerOnly };
+        let key = load(ctx, source, mode)?;
+        return named(ctx, settings, key);
+    }
+    if settings.ci.is_some() {
+        return Err(Failure::usage(anyhow!("there is no signing key"))
+            .hint("make one with `deploy-record keygen`, and give it to protected jobs as the variable DEPLOY_RECORD_KEY"));
+    }
+    if let Some(key) = git_signing_key(ctx, settings)? {
+        return named(ctx, settings, key);
+    }
+    let Some(checkout) = settings.checkout.as_ref().filter(|checkout| settings.location.is_at(checkout.git_dir())) else {
+        return Err(no_key());
+    };
+    if settings.trust.signers.is_some() && !settings.trusts_only_itself {
+        return Err(no_key());
+    }
+    let (key, line) = own_key(ctx, checkout)?;
+    if settings.trust.signers.is_none() {
+        settings.trust.signers = Some(AllowedSigners::parse(&line).map_err(Failure::usage)?);
+        settings.trusts_only_itself = true;
+    }
+    let principal = Name::new(OWN_PRINCIPAL).map_err(|problem| Failure::usage(anyhow!(problem)))?;
+    Ok(Signer::new(principal, email(settings), key))
+}
+
+fn no_key() -> Failure {
+    Failure::usage(anyhow!("there is no signing key that the trust root has"))
+        .hint("give one with --key, or set git's `gpg.format ssh` and `user.signingkey`")
+        .hint("`deploy-record keygen` makes one, and prints the line for `.deploy-record/allowed_signers`")
+}
+
+fn load(ctx: &Context, source: &str, mode: FileMode) -> Result<PrivateKey, Failure> {
+    let mut passphrase = || match ctx.variable("DEPLOY_RECORD_KEY_PASSPHRASE").filter(|text| !text.is_empty()) {
+        Some(text) => Ok(Some(Zeroizing::new(text))),
+        None => ctx.ui.ask_passphrase("Passphrase of the signing key: "),
+    };
+    Ok(keys::load(source, mode, &mut passphrase)?)
+}
+
+fn named(ctx: &Context, settings: &Settings, key: PrivateKey) -> Result<Signer, Failure> {
+    let public = key.public_key();
+    let listed = settings.trust.signers.as_ref().and_then(|signers| signers.principals_of(public));
+    let principal = match (&ctx.global.principal, listed) {
+        (Some(given), _) => given.clone(),
+        (None, Some(listed)) => listed.to_owned(),
+        (None, None) => {
+            let suggestion = if settings.ci.is_some() { "ci:main" } else { "YOUR-GITLAB-LOGIN" };
+            let line = line_to_add(suggestion, public);
+            let error = anyhow!("the trust root does not have the key {}", crate::core::seal::fingerprint(public));
+            return Err(Failure::usage(error)
+                .hint(format!("add this line to `{}` on the default branch: {line}", super::settings::TRUST_ROOT)));
+        }
+    };
+    let principal = Name::new(principal).map_err(|problem| Failure::usage(anyhow!("--principal: it {problem}")))?;
+    Ok(Signer::new(principal, email(settings), key))
+}
+
+/// Git's own signing key, where it is an SSH key that the trust root has.
+fn git_signing_key(ctx: &Context, settings: &Settings) -> Result<Option<PrivateKey>, Failure> {
+    let Some(signers) = settings.trust.signers.as_ref().filter(|_| !settings.trusts_only_itself) else { return Ok(None) };
+    let Some(source) = settings.checkout.as_ref().and_then(Checkout::signing_key) else { return Ok(None) };
+    if source.starts_with("key::") || source.ends_with(".pub") {
+        return Ok(None); // a key that only an agent holds
+    }
+    let key = load(ctx, &expand_home(ctx, &source), FileMode::OwnerOnly)?;
+    Ok(signers.principals_of(key.public_key()).is_some().then_some(key))
+}
+
+fn expand_home(ctx: &Context, path: &str) -> String {
+    match (path.strip_prefix("~/"), ctx.variable("HOME")) {
+        (Some(rest), Some(home)) => format!("{home}/{rest}"),
+        _ => path.to_owned(),
+    }
+}
+
+/// The repository's own key, made on first use; and its line of the trust root.
+fn own_key(ctx: &Context, checkout: &Checkout) -> Result<(PrivateKey, String), Failure> {
+    let path = checkout.git_dir().join("deploy-record").join("key");
+    if !path.exists() {
+        make_own_key(&path).map_err(Failure::unable)?;
+        ctx.ui.say(&format!("made a signing key for this repository alone: {}", path.display()));
+    }
+    let key = load(ctx, &path.display().to_string(), FileMode::OwnerOnly)?;
+    let line = line_to_add(OWN_PRINCIPAL, key.public_key());
+    let root = own_trust_root(checkout);
+    if !root.exists() {
+        std::fs::write(&root, format!("{line}\n"))
+            .with_context(|| format!("can't write `{}`", root.display()))
+            .map_err(Failure::unable)?;
+    }
+    Ok((key, line))
+}
+
+/// Makes the key beside its place and moves it there, so that two first runs at once agree on one key.
+fn make_own_key(path: &std::path::Path) -> anyhow::Result<()> {
+    let directory = path.parent().context("the key's path has no folder")?;
+    std::fs::create_dir_all(directory).with_context(|| format!("can't make `{}`", directory.display()))?;
+    let mut file =
+        tempfile::NamedTempFile::new_in(directory).with_context(|| format!("can't write in `{}`", directory.display()))?;
+    let key = keys::generate(OWN_PRINCIPAL)?;
+    let text = key.to_openssh(ssh_key::LineEnding::LF)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error.error).with_context(|| format!("can't write `{}`", path.display())),
+    }
+}
+
+fn email(settings: &Settings) -> String {
+    let host = settings.ci.as_ref().map(|ci| ci.server_host.clone()).or_else(|| settings.location.host());
+    let host = host.unwrap_or_else(|| "localhost".to_owned());
+    settings.config.log.committer_email.clone().unwrap_or_else(|| format!("noreply@{host}"))
+}

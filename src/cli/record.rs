@@ -1,0 +1,96 @@
+//! `deploy-record record`: one finished deployment in one step.
+
+use super::capture::{Delivery, DeliveryArgs, Progress};
+use super::context::Context;
+use super::exit::{Exit, Failure};
+use super::settings::Settings;
+use super::{Format, identity, view};
+use crate::core::record::{Status, Strength, Time};
+use crate::core::state::State;
+use crate::recorder::{Appended, Draft, Recorder, random_id};
+use anyhow::anyhow;
+use clap::Args;
+
+/// Record a deployment that has ended: a manual one, one that another tool made, or one of an earlier job.
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  deploy-record record --environment production --version 1.4.2 --status success\n  deploy-record record -e production --status failed --happened-at 2026-11-20T14:05:11Z --note 'done by hand on the server'\n  deploy-record record -e staging --status success --check unit=passed --format json"
+)]
+pub struct RecordArgs {
+    #[command(flatten)]
+    delivery: DeliveryArgs,
+    /// How it ended: success, failed or canceled; `unknown` where nobody saw it.
+    #[arg(long, value_parser = status, value_name = "STATUS")]
+    status: Status,
+    /// When it happened, in UTC, such as 2026-11-20T14:05:11Z [default: now].
+    #[arg(long, value_name = "TIME")]
+    happened_at: Option<Time>,
+    /// Show what would be recorded; write nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// How the result is written.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+/// Records it.
+pub fn run(args: &RecordArgs, ctx: &Context) -> Result<Exit, Failure> {
+    let mut settings = Settings::load(ctx)?;
+    let delivery = Delivery::gather(&args.delivery, ctx, &settings)?;
+    let signer = identity::signer(ctx, &mut settings)?;
+    let store = settings.open_log(ctx)?;
+    let redactor = ctx.redactor(&settings.config.redact.allow);
+    let recorder = Recorder {
+        store: &store,
+        trust: &settings.trust,
+        signer: &signer,
+        redactor: &redactor,
+        now: &|| ctx.now(),
+        checks_clock: settings.ci.is_some(),
+        on_retry: &|problem| ctx.ui.verbose(&format!("trying again: {problem}")),
+    };
+    let mut make = |state: Option<&State>| draft(args, ctx, &settings, &delivery, state);
+    if args.dry_run {
+        let tip = recorder.tip(ctx.deadline())?;
+        let Draft(record) = make(tip.as_ref().map(|tip| &tip.state)).map_err(Failure::usage)?;
+        ctx.ui.result(&view::draft(&record, &redactor));
+        return Ok(Exit::Done);
+    }
+    let id = random_id().map_err(Failure::unable)?;
+    match recorder.append(&id, ctx.deadline(), &mut make)? {
+        Appended::Already(seq) => ctx.ui.say(&format!("already recorded by this job: record {seq}")),
+        Appended::New(receipt) => {
+            view::announce(ctx, &receipt, &settings);
+            ctx.ui.result(&view::receipt(&receipt, args.format));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn draft(
+    args: &RecordArgs,
+    ctx: &Context,
+    settings: &Settings,
+    delivery: &Delivery,
+    state: Option<&State>,
+) -> anyhow::Result<Draft> {
+    let now = Time::new(ctx.now());
+    let at = args.happened_at.unwrap_or(now);
+    if at > now {
+        return Err(anyhow!("--happened-at: {at} is in the future"));
+    }
+    let previous = delivery.previous(state);
+    let changes = delivery.changes(previous.as_ref(), ctx, settings);
+    let finished_at = (args.status != Status::Unknown).then_some(at);
+    let progress = Progress { status: args.status, started_at: at, finished_at, finishes: None, strength: Strength::Asserted };
+    let mut record = delivery.record(state, progress, changes, previous);
+    record.policy = settings.policy.clone();
+    Ok(Draft(record))
+}
+
+fn status(text: &str) -> Result<Status, String> {
+    match text.parse()? {
+        Status::Running => Err("a deployment that has not ended is for `deploy-record run`".to_owned()),
+        status => Ok(status),
+    }
+}

@@ -1,0 +1,209 @@
+//! Configuration, trust root and log: what decides, and from where it comes.
+//!
+//! In a CI job whose default branch has a `.deploy-record.yml`, all of it comes from the default branch as the server has it,
+//! and from nowhere else. So neither a branch nor a variable of "Run pipeline" can weaken it.
+
+use super::context::Context;
+use super::exit::Failure;
+use super::location::{DEFAULT_BRANCH, Location};
+use crate::ci::CiFacts;
+use crate::config::{self, Config};
+use crate::core::log::entry::Trust;
+use crate::core::record::{Digest, Line, Policy};
+use crate::core::trust::AllowedSigners;
+use crate::git::GitRemote;
+use crate::repo::Checkout;
+use crate::repo::default_branch::{self, DefaultBranch};
+use crate::store::LogStore;
+use anyhow::{Context as _, anyhow};
+use std::path::PathBuf;
+
+/// Where the trust root stands in a repository.
+pub const TRUST_ROOT: &str = ".deploy-record/allowed_signers";
+
+/// What decides in this run.
+pub struct Settings {
+    /// The configuration.
+    pub config: Config,
+    /// The configuration's digest and origin, for records.
+    pub policy: Option<Policy>,
+    /// Whom to believe.
+    pub trust: Trust,
+    /// Where the trust root was read, in words.
+    pub trust_origin: Option<String>,
+    /// Where the log is.
+    pub location: Location,
+    /// The log's branch.
+    pub branch: String,
+    /// GitLab's variables, in a CI job.
+    pub ci: Option<CiFacts>,
+    /// The repository at hand.
+    pub checkout: Option<Checkout>,
+    /// Whether the trust root is the one that this repository made for itself.
+    pub trusts_only_itself: bool,
+}
+
+impl Settings {
+    /// Reads everything that decides.
+    ///
+    /// # Errors
+    /// Where something that was given can't be used, or the default branch can't be read.
+    pub fn load(ctx: &Context) -> Result<Settings, Failure> {
+        let ci = ctx.ci()?;
+        let checkout = ctx.checkout(ci.as_ref())?;
+        let files = match &ci {
+            Some(ci) => from_server(ctx, ci, checkout.as_ref())?,
+            None => from_disk(ctx, checkout.as_ref())?,
+        };
+        let (config, policy) = match &files.config {
+            Some(file) => (parse(file)?, policy(file)),
+            None => (Config::default(), None),
+        };
+        if ci.is_some() && files.config.is_some() {
+            refuse_overrides(ctx, &config)?;
+        }
+        let branch = ctx.global.branch.clone().or_else(|| config.log.branch.clone());
+        let branch = branch.unwrap_or_else(|| DEFAULT_BRANCH.to_owned());
+        check_branch(&branch)?;
+        let location = match ctx.global.log.as_ref().or(config.log.url.as_ref()) {
+            Some(text) => Location::named(text, ctx, ci.as_ref(), checkout.as_ref())?,
+            None => Location::by_default(ctx, ci.as_ref(), checkout.as_ref(), &branch)?,
+        };
+        let trust = Trust {
+            signers: files.trust_root.as_ref().map(parse_trust_root).transpose()?,
+            revocations: config.revocations(),
+            log: config.log.id.clone(),
+            first: config.log.first,
+        };
+        let trust_origin = files.trust_root.map(|file| file.origin);
+        let trusts_only_itself = files.is_own;
+        Ok(Settings { config, policy, trust, trust_origin, location, branch, ci, checkout, trusts_only_itself })
+    }
+
+    /// Opens the log.
+    ///
+    /// # Errors
+    /// Where it can't be used.
+    pub fn open_log(&self, ctx: &Context) -> Result<LogStore, Failure> {
+        self.location.open(ctx, &self.branch)
+    }
+}
+
+/// A file's text and where it was read, in words.
+struct Source {
+    text: Vec<u8>,
+    name: String,
+    origin: String,
+}
+
+#[derive(Default)]
+struct Files {
+    config: Option<Source>,
+    trust_root: Option<Source>,
+    is_own: bool,
+}
+
+fn from_server(ctx: &Context, ci: &CiFacts, checkout: Option<&Checkout>) -> Result<Files, Failure> {
+    let Location::Remote { url, credentials } = Location::by_default(ctx, Some(ci), checkout, DEFAULT_BRANCH)? else {
+        return Err(Failure::unable(anyhow!("`{}` is no HTTP address", ci.repository_url)));
+    };
+    let remote = GitRemote::new(&url, ctx.http(), credentials).map_err(Failure::unable)?;
+    let read = default_branch::read(&remote, checkout, &[config::FILE, TRUST_ROOT], ctx.deadline());
+    let branch = read.map_err(|error| {
+        let hint = super::exit::http_hint(&error);
+        let failure = Failure::unable(anyhow!("can't read the default branch of {url}: {error}"));
+        hint.into_iter().fold(failure, Failure::hint)
+    })?;
+    let DefaultBranch { name, commit, mut files } = branch;
+    let origin = format!("{name} at {}", commit.short());
+    let mut source = |name: &str| files.remove(name).map(|text| Source { text, name: name.to_owned(), origin: origin.clone() });
+    let (config, trust_root) = (source(config::FILE), source(TRUST_ROOT));
+    if config.is_some() {
+        return Ok(Files { config, trust_root, is_own: false });
+    }
+    Ok(Files {
+        config: given(ctx.global.config.as_ref())?,
+        trust_root: given(ctx.global.allowed_signers.as_ref())?.or(trust_root),
+        is_own: false,
+    })
+}
+
+fn from_disk(ctx: &Context, checkout: Option<&Checkout>) -> Result<Files, Failure> {
+    let mut files = Files {
+        config: given(ctx.global.config.as_ref())?,
+        trust_root: given(ctx.global.allowed_signers.as_ref())?,
+        is_own: false,
+    };
+    let Some(checkout) = checkout else { return Ok(files) };
+    if files.config.is_none()
+        && let Some(path) = checkout.work_dir().map(|directory| directory.join(config::FILE))
+        && path.exists()
+    {
+        files.config = Some(read(&path)?);
+    }
+    if files.trust_root.is_none()
+        && let Some((name, commit)) = checkout.default_branch_commit()
+    {
+        let text = checkout.read_file(&commit, TRUST_ROOT).map_err(Failure::unable)?;
+        let origin = format!("{name} at {}", commit.short());
+        files.trust_root = text.map(|text| Source { text, name: TRUST_ROOT.to_owned(), origin });
+    }
+    let own = super::identity::own_trust_root(checkout);
+    if files.trust_root.is_none() && own.exists() {
+        files.trust_root = Some(read(&own)?);
+        files.is_own = true;
+    }
+    Ok(files)
+}
+
+fn given(path: Option<&String>) -> Result<Option<Source>, Failure> {
+    path.map(|path| read(&PathBuf::from(path))).transpose()
+}
+
+fn read(path: &std::path::Path) -> Result<Source, Failure> {
+    let text = std::fs::read(path).with_context(|| format!("can't read `{}`", path.display())).map_err(Failure::usage)?;
+    let name = path.display().to_string();
+    Ok(Source { text, origin: format!("`{name}`"), name })
+}
+
+fn parse(file: &Source) -> Result<Config, Failure> {
+    let text =
+        std::str::from_utf8(&file.text).map_err(|error| Failure::usage(anyhow!("`{}` is not UTF-8: {error}", file.name)))?;
+    Config::parse(text).with_context(|| format!("`{}` ({})", file.name, file.origin)).map_err(Failure::usage)
+}
+
+fn parse_trust_root(file: &Source) -> Result<AllowedSigners, Failure> {
+    let text =
+        std::str::from_utf8(&file.text).map_err(|error| Failure::usage(anyhow!("`{}` is not UTF-8: {error}", file.name)))?;
+    AllowedSigners::parse(text).with_context(|| format!("`{}` ({})", file.name, file.origin)).map_err(Failure::usage)
+}
+
+fn policy(file: &Source) -> Option<Policy> {
+    Some(Policy { sha256: Digest::of(&file.text), reference: Line::clean(&file.origin)?, newer: Default::default() })
+}
+
+/// A flag or variable that contradicts the default branch's files is refused, not weighed.
+fn refuse_overrides(ctx: &Context, config: &Config) -> Result<(), Failure> {
+    let global = &ctx.global;
+    let overrides = [
+        ("--config or DEPLOY_RECORD_CONFIG", global.config.is_some()),
+        ("--allowed-signers or DEPLOY_RECORD_ALLOWED_SIGNERS", global.allowed_signers.is_some()),
+        ("--log or DEPLOY_RECORD_LOG", global.log.is_some() && global.log != config.log.url),
+        ("--branch or DEPLOY_RECORD_BRANCH", global.branch.is_some() && global.branch != config.log.branch),
+    ];
+    match overrides.iter().find(|(_, is_given)| *is_given) {
+        Some((name, _)) => Err(Failure::usage(anyhow!(
+            "policy-override: {name} is given, but the default branch's `{}` decides here",
+            config::FILE
+        ))
+        .hint("remove the flag or variable, or change the file on the default branch")),
+        None => Ok(()),
+    }
+}
+
+fn check_branch(branch: &str) -> Result<(), Failure> {
+    if git2::Reference::is_valid_name(&format!("refs/heads/{branch}")) && !branch.starts_with('-') {
+        return Ok(());
+    }
+    Err(Failure::usage(anyhow!("`{}` can't be the name of a branch", branch.escape_debug())))
+}

@@ -1,0 +1,156 @@
+//! `deploy-record verify`: compute everything again, and say what does not fit.
+
+use super::Format;
+use super::context::Context;
+use super::exit::{Exit, Failure, describe};
+use super::settings::Settings;
+use crate::core::checkpoint::Checkpoint;
+use crate::core::escape::terminal;
+use crate::core::finding::Severity;
+use crate::core::time::readable;
+use crate::core::verify::{Report, Verifier};
+use crate::store::{Depth, LogStore};
+use crate::ui::json::json_pretty;
+use anyhow::anyhow;
+use clap::Args;
+use serde_json::{Value, json};
+
+/// Check the whole log: format, order, links, signatures, signers, state, pairs of start and outcome.
+///
+/// Exit code 0: verified. 1: something is wrong. 3: the chain is intact, but nobody vouches for its keys.
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  deploy-record verify\n  deploy-record verify --allowed-signers allowed_signers --log https://gitlab.example/grp/app.git\n  deploy-record verify --checkpoint 'deploy-record LOG-ID 124 sha256:…'"
+)]
+pub struct Verify {
+    /// A checkpoint that was kept elsewhere: the log must still hold that record; may be repeated.
+    #[arg(long, value_name = "LINE")]
+    checkpoint: Vec<Checkpoint>,
+    /// Check the signature of every commit, not only of the newest.
+    #[arg(long)]
+    deep: bool,
+    /// How the result is written.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+/// Checks it.
+pub fn run(args: &Verify, ctx: &Context) -> Result<Exit, Failure> {
+    let settings = Settings::load(ctx)?;
+    let store = settings.open_log(ctx)?;
+    let Some(tip) = store.fetch(Depth::All, ctx.deadline())? else {
+        let error = anyhow!("there is no log: {} does not exist", store.description());
+        return Err(Failure::unable(error).hint("name the log with --log, the branch with --branch"));
+    };
+    let report = verify(args, &settings, &store, &tip)?;
+    let text = match args.format {
+        Format::Json => json_pretty(&as_json(&report)),
+        Format::Table | Format::Csv | Format::Markdown => as_text(&report, &settings),
+    };
+    ctx.ui.result(&text);
+    Ok(match (report.errors(), report.has_trust_root) {
+        (1.., _) => Exit::No,
+        (0, false) => Exit::Unable,
+        (0, true) => Exit::Done,
+    })
+}
+
+fn verify(
+    args: &Verify,
+    settings: &Settings,
+    store: &LogStore,
+    tip: &crate::core::record::CommitId,
+) -> Result<Report, Failure> {
+    let mut verifier = Verifier::new(&settings.trust, &args.checkpoint);
+    for commit in store.history(tip)? {
+        let entry = store.read(&commit)?;
+        verifier.add(&entry, &|| store.read_state(&commit).ok());
+        if args.deep || commit == *tip {
+            verifier.add_commit_signature(&entry, store.read_signature(&commit)?.as_ref());
+        }
+    }
+    Ok(verifier.finish(&args.checkpoint))
+}
+
+fn as_json(report: &Report) -> Value {
+    let findings = report.findings.iter().map(|finding| {
+        json!({
+            "code": finding.code.as_str(),
+            "severity": finding.code.severity().to_string(),
+            "seq": finding.seq,
+            "commit": finding.commit.as_ref().map(|commit| commit.as_str()),
+            "message": finding.message,
+        })
+    });
+    let signers = report
+        .signers
+        .iter()
+        .map(|((principal, key), records)| json!({ "principal": principal, "key": key, "records": records }));
+    json!({
+        "commits": report.commits,
+        "verified": report.verified,
+        "since": report.period.map(|(since, _)| since.to_string()),
+        "until": report.period.map(|(_, until)| until.to_string()),
+        "signers": signers.collect::<Vec<_>>(),
+        "trust_root": report.has_trust_root,
+        "head": report.head.as_ref().map(ToString::to_string),
+        "errors": report.errors(),
+        "findings": findings.collect::<Vec<_>>(),
+    })
+}
+
+fn as_text(report: &Report, settings: &Settings) -> String {
+    let mut lines = Vec::new();
+    for severity in [Severity::Error, Severity::Notice] {
+        for finding in report.findings.iter().filter(|finding| finding.code.severity() == severity) {
+            lines.push(format!("{severity}: {}", terminal(&describe(finding))));
+        }
+    }
+    if !lines.is_empty() {
+        lines.push(String::new());
+    }
+    for ((principal, key), records) in &report.signers {
+        lines.push(format!("signed by `{principal}`, key {key}: {}", count(*records, "record")));
+    }
+    if let Some(head) = &report.head {
+        lines.push(format!("checkpoint: {head}"));
+    }
+    lines.push(verdict(report, settings));
+    lines.join("\n")
+}
+
+/// The line that a reviewer wants.
+fn verdict(report: &Report, settings: &Settings) -> String {
+    let period = report
+        .period
+        .map(|(since, until)| format!(" from {} to {}", readable(since.utc()), readable(until.utc())))
+        .unwrap_or_default();
+    let head = report.head.as_ref().map(|head| format!(", head {}", head.seq)).unwrap_or_default();
+    let errors = report.errors();
+    let notices = report.findings.len() - errors;
+    let findings = format!("{}, {}", count(errors as u64, "error"), count(notices as u64, "notice"));
+    if errors > 0 {
+        return format!("NOT VERIFIED: {} of {}{period}{head}; {findings}", report.verified, count(report.commits, "record"));
+    }
+    let keys: std::collections::BTreeSet<_> = report.signers.keys().map(|(_, key)| key.as_str()).collect();
+    let keys = keys.into_iter().collect::<Vec<_>>().join(", ");
+    let vouched = match &settings.trust_origin {
+        None => {
+            let signatures = count(report.commits, "signature");
+            return format!("chain intact{period}{head}: {signatures} by key {keys}, vouched for by nobody; {findings}");
+        }
+        Some(_) if settings.trusts_only_itself => {
+            "; signed by this repository's own key; nobody else vouches for it".to_owned()
+        }
+        Some(origin) => format!("; trust root: {origin}"),
+    };
+    format!(
+        "verified: {}{period}, {}{head}; {findings}{vouched}",
+        count(report.verified, "record"),
+        count(report.signers.len() as u64, "signer")
+    )
+}
+
+fn count(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}

@@ -1,0 +1,207 @@
+//! `.deploy-record.yml`: text in, a checked configuration out.
+//!
+//! Unknown keys and wrong values are errors that name the line; nothing is guessed.
+
+use crate::core::record::{Digest, Id, Name, Tier};
+use crate::core::trust::Revocation;
+use regex::Regex;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// Where the configuration stands in a repository.
+pub const FILE: &str = ".deploy-record.yml";
+
+/// A configuration that can't be used: where, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(String);
+
+/// The configuration, as written and checked. Absent parts have the built-in defaults.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The service that the repository is, where that is one.
+    #[serde(deserialize_with = "parsed_option")]
+    pub service: Option<Name>,
+    /// Environments by name.
+    pub environments: BTreeMap<String, EnvironmentConfig>,
+    /// How tickets look.
+    pub tickets: TicketConfig,
+    /// Where the log is.
+    pub log: LogConfig,
+    /// Who is distrusted.
+    pub signers: SignersConfig,
+    /// What looks like a secret and is none.
+    pub redact: RedactConfig,
+}
+
+/// An environment that is recorded.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EnvironmentConfig {
+    /// Its tier; by default what CI says, else what its name suggests.
+    #[serde(deserialize_with = "parsed_option")]
+    pub tier: Option<Tier>,
+}
+
+/// How tickets look.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TicketConfig {
+    /// A regular expression; all of each match is a ticket.
+    pub pattern: Option<String>,
+}
+
+/// Where the log is.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// A git address, a path, or `local`.
+    pub url: Option<String>,
+    /// The branch, by default `deploy-log`.
+    pub branch: Option<String>,
+    /// The log's id: another log is refused.
+    #[serde(deserialize_with = "parsed_option")]
+    pub id: Option<Id>,
+    /// Digest of the first record: a log that begins otherwise is refused, and no new one is begun.
+    #[serde(deserialize_with = "parsed_option")]
+    pub first: Option<Digest>,
+    /// The address in the committer line of log commits.
+    pub committer_email: Option<String>,
+}
+
+/// Who is distrusted.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SignersConfig {
+    /// Keys that count only up to a record.
+    pub revoked: Vec<RevokedConfig>,
+}
+
+/// A key that counts only up to a record.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RevokedConfig {
+    /// The key's fingerprint, `SHA256:…`.
+    pub key: String,
+    /// Number of the last record that it may have signed.
+    pub after: u64,
+}
+
+/// What looks like a secret and is none.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RedactConfig {
+    /// Kinds, as they stand in `[redacted:KIND]`.
+    pub allow: Vec<String>,
+}
+
+impl Config {
+    /// Reads and checks the file's text.
+    ///
+    /// # Errors
+    /// Names the line and what is wrong.
+    pub fn parse(text: &str) -> Result<Config, ConfigError> {
+        if text.trim().is_empty() {
+            return Ok(Config::default());
+        }
+        let config: Config = serde_yaml::from_str(text).map_err(|error| ConfigError(placed(&error.to_string(), text)))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The keys that are distrusted.
+    pub fn revocations(&self) -> Vec<Revocation> {
+        let revocation = |revoked: &RevokedConfig| Revocation { fingerprint: revoked.key.clone(), after: revoked.after };
+        self.signers.revoked.iter().map(revocation).collect()
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let wrong = |place: &str, problem: String| Err(ConfigError(format!("{place}: {problem}")));
+        for name in self.environments.keys() {
+            if let Err(problem) = Name::new(name.as_str()) {
+                return wrong(&format!("environments: `{}`", name.escape_debug()), problem);
+            }
+        }
+        if let Some(Err(error)) = self.tickets.pattern.as_deref().map(Regex::new) {
+            return wrong("tickets.pattern", format!("is no regular expression: {error}"));
+        }
+        for revoked in &self.signers.revoked {
+            if !revoked.key.starts_with("SHA256:") || revoked.key.len() != "SHA256:".len() + 43 {
+                let found = revoked.key.escape_debug();
+                return wrong(
+                    "signers.revoked",
+                    format!("expected a fingerprint like `SHA256:…` (see `ssh-keygen -lf KEY`), found `{found}`"),
+                );
+            }
+        }
+        let texts =
+            [("log.url", &self.log.url), ("log.branch", &self.log.branch), ("log.committer_email", &self.log.committer_email)];
+        for (place, text) in texts {
+            if text.as_ref().is_some_and(|text| text.trim().is_empty() || text.contains(['\n', '\0', '<', '>'])) {
+                return wrong(place, "is empty, or holds a character that it can't have".to_owned());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The parser's words; where they name an unknown key of the outermost level, which has no place of its own, with its line.
+fn placed(error: &str, text: &str) -> String {
+    let key = error.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
+    let is_key = |line: &str| key.is_some_and(|key| line.trim_start_matches(['"', '\'']).starts_with(key));
+    match text.lines().position(is_key) {
+        Some(index) if !error.contains(" at line ") => format!("line {}: {error}", index + 1),
+        _ => error.to_owned(),
+    }
+}
+
+fn parsed_option<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    T: std::str::FromStr<Err = String>,
+    D: serde::Deserializer<'de>,
+{
+    let text = String::deserialize(deserializer)?;
+    text.parse().map(Some).map_err(serde::de::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn refused(text: &str, because: &str) {
+        let error = Config::parse(text).expect_err(text).to_string();
+        assert!(error.contains(because), "{text}: {error}");
+    }
+
+    #[test]
+    fn a_full_configuration() {
+        let text = "service: billing-api\nenvironments:\n  production: { tier: production }\n  eu-1: {}\ntickets: { pattern: \"[A-Z]+-[0-9]+\" }\n\
+            log: { url: \"https://gitlab.example/grp/log.git\", branch: deploy-log, committer_email: bot@acme.example }\n\
+            signers: { revoked: [{ key: \"SHA256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\", after: 124 }] }\nredact: { allow: [jwt] }\n";
+        let config = Config::parse(text).expect("config");
+        assert_eq!(config.environments["production"].tier, Some(Tier::Production));
+        assert_eq!(config.revocations()[0].after, 124);
+        assert!(Config::parse("").is_ok());
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_line() {
+        refused("servise: x", "line 1: unknown field `servise`");
+        refused("tickets: {}\nservise: x", "line 2");
+        refused("service: x\nlog:\n  brunch: y", "line 3");
+        refused("environments: { production: { tier: prod } }", "expected one of production");
+        refused("service: \"a;b\"", "a name has letters");
+        refused("service: \"\"", "is empty");
+        refused("environments: { \"a;b\": {} }", "a name has letters");
+        refused("tickets: { pattern: \"(\" }", "is no regular expression");
+        refused("signers: { revoked: [{ key: abc, after: 1 }] }", "expected a fingerprint");
+        refused("signers: { revoked: [{ key: abc, after: -1 }] }", "line 1");
+        refused("log: { id: abc }", "expected 32 lower-case hexadecimal digits");
+        refused("log: { url: \"\" }", "log.url: is empty");
+        refused("service: x\nservice: y", "duplicate");
+        refused("[1, 2]", "invalid type");
+        refused("a: &a [*a]", "unknown field `a`");
+    }
+}

@@ -1,0 +1,13 @@
+//! The core knows no world: no files, environment, clock, network or terminal. `now` is an argument.
+
+pub mod checkpoint;
+pub mod escape;
+pub mod finding;
+pub mod log;
+pub mod record;
+pub mod redact;
+pub mod seal;
+pub mod state;
+pub mod time;
+pub mod trust;
+pub mod verify;

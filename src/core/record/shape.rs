@@ -1,0 +1,333 @@
+//! How the field table becomes types: the `shape!` and `choice!` macros, and the traits that they implement.
+//!
+//! One declaration in `fields.rs` gives a struct, its strict reader, its writer, its part of the JSON Schema and the visit of
+//! its free texts. So a new field is one line there, and nothing can be read but not written, or signed but not redacted.
+
+use serde_json::{Map, Value, json};
+use std::fmt;
+
+/// What is wrong with a value, and where: `commit.sha: …`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldError {
+    /// Names of the fields from the outside in; list elements as `[2]`.
+    path: Vec<String>,
+    problem: String,
+}
+
+impl FieldError {
+    /// An error at the value itself.
+    pub fn new(problem: impl Into<String>) -> Self {
+        FieldError { path: Vec::new(), problem: problem.into() }
+    }
+
+    /// The same error, seen from the object or list around it.
+    #[must_use]
+    pub fn within(mut self, outer: impl Into<String>) -> Self {
+        self.path.insert(0, outer.into());
+        self
+    }
+}
+
+impl fmt::Display for FieldError {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        if !self.path.is_empty() {
+            write!(formatter, "{}: ", self.path.join(".").replace(".[", "["))?;
+        }
+        formatter.write_str(&self.problem)
+    }
+}
+
+impl std::error::Error for FieldError {}
+
+/// A type that a field's value can have.
+pub trait FieldType: Sized {
+    /// Reads the value, strictly.
+    ///
+    /// # Errors
+    /// Says what was expected, without the path.
+    fn read(value: Value) -> Result<Self, FieldError>;
+
+    /// The JSON value.
+    fn write(&self) -> Value;
+
+    /// The JSON Schema (draft 2020-12) of the value.
+    fn schema() -> Value;
+
+    /// Calls `visit` with every free text inside, so that none escapes redaction.
+    fn visit_texts(&mut self, _visit: &mut dyn FnMut(&mut String)) {}
+}
+
+/// A field in its place: required (`T`), optional (`Option<T>`) or a list that may be absent (`Vec<T>`).
+pub trait Member: Sized {
+    /// Whether the object is wrong without it.
+    const REQUIRED: bool;
+
+    /// Reads the member; `None` means that the key is absent.
+    ///
+    /// # Errors
+    /// As [`FieldType::read`], and for a required member that is absent.
+    fn read_member(value: Option<Value>) -> Result<Self, FieldError>;
+
+    /// The JSON value, or `None` where the key is left out.
+    fn write_member(&self) -> Option<Value>;
+
+    /// As [`FieldType::schema`].
+    fn schema_member() -> Value;
+
+    /// As [`FieldType::visit_texts`].
+    fn visit_member(&mut self, visit: &mut dyn FnMut(&mut String));
+}
+
+impl<T: FieldType> Member for T {
+    const REQUIRED: bool = true;
+
+    fn read_member(value: Option<Value>) -> Result<Self, FieldError> {
+        T::read(value.ok_or_else(|| FieldError::new("is missing"))?)
+    }
+
+    fn write_member(&self) -> Option<Value> {
+        Some(self.write())
+    }
+
+    fn schema_member() -> Value {
+        T::schema()
+    }
+
+    fn visit_member(&mut self, visit: &mut dyn FnMut(&mut String)) {
+        self.visit_texts(visit);
+    }
+}
+
+impl<T: FieldType> Member for Option<T> {
+    const REQUIRED: bool = false;
+
+    fn read_member(value: Option<Value>) -> Result<Self, FieldError> {
+        value.map(T::read).transpose()
+    }
+
+    fn write_member(&self) -> Option<Value> {
+        self.as_ref().map(T::write)
+    }
+
+    fn schema_member() -> Value {
+        T::schema()
+    }
+
+    fn visit_member(&mut self, visit: &mut dyn FnMut(&mut String)) {
+        if let Some(value) = self {
+            value.visit_texts(visit);
+        }
+    }
+}
+
+impl<T: FieldType> Member for Vec<T> {
+    const REQUIRED: bool = false;
+
+    fn read_member(value: Option<Value>) -> Result<Self, FieldError> {
+        let list = match value {
+            None => return Ok(Vec::new()),
+            Some(Value::Array(list)) => list,
+            Some(other) => return Err(expected("a list", &other)),
+        };
+        if list.is_empty() {
+            return Err(FieldError::new("is an empty list, which must be left out"));
+        }
+        let read = |(index, value)| T::read(value).map_err(|error| error.within(format!("[{index}]")));
+        list.into_iter().enumerate().map(read).collect()
+    }
+
+    fn write_member(&self) -> Option<Value> {
+        (!self.is_empty()).then(|| Value::Array(self.iter().map(T::write).collect()))
+    }
+
+    fn schema_member() -> Value {
+        json!({ "type": "array", "minItems": 1, "items": T::schema() })
+    }
+
+    fn visit_member(&mut self, visit: &mut dyn FnMut(&mut String)) {
+        for value in self {
+            value.visit_texts(visit);
+        }
+    }
+}
+
+/// The error for a value of another JSON type.
+pub fn expected(what: &str, found: &Value) -> FieldError {
+    let found = match found {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    };
+    FieldError::new(format!("expected {what}, found {found}"))
+}
+
+/// One line of the field table, for the JSON Schema and the documentation.
+#[derive(Debug, Clone)]
+pub struct FieldInfo {
+    /// The key in the JSON object.
+    pub name: &'static str,
+    /// What it holds, one sentence.
+    pub description: &'static str,
+    /// Whether the object is wrong without it.
+    pub required: bool,
+    /// The value's JSON Schema.
+    pub schema: Value,
+}
+
+/// Fields that a newer version wrote, after those that this one knows: kept in their order, shown and verified.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Newer(Map<String, Value>);
+
+impl Newer {
+    /// What is left of an object once the known fields were taken out.
+    pub fn from_rest(rest: Map<String, Value>) -> Self {
+        Newer(rest)
+    }
+
+    /// Puts the fields at the end of the object.
+    pub fn append_to(&self, object: &mut Map<String, Value>) {
+        object.extend(self.0.clone());
+    }
+
+    /// The keys, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
+
+/// The JSON Schema of an object with these fields.
+pub fn object_schema(fields: Vec<FieldInfo>) -> Value {
+    let required: Vec<_> = fields.iter().filter(|field| field.required).map(|field| field.name).collect();
+    let mut schema = json!({ "type": "object", "properties": properties(fields) });
+    if !required.is_empty() {
+        schema["required"] = json!(required);
+    }
+    schema
+}
+
+/// The `properties` of a JSON Schema, each with its description.
+pub fn properties(fields: Vec<FieldInfo>) -> Value {
+    let property = |field: FieldInfo| {
+        let mut schema = field.schema;
+        schema["description"] = json!(field.description);
+        (field.name.to_owned(), schema)
+    };
+    Value::Object(fields.into_iter().map(property).collect())
+}
+
+/// Declares an object of the format: a struct with its reader, writer, schema and visit of free texts.
+macro_rules! shape {
+    ($(#[doc = $about:literal])+ $(#[derive($($derive:ident),+)])? $shape:ident {
+        $($(#[doc = $description:literal])+ $field:ident $(= $key:literal)? : $type:ty,)+
+    }) => {
+        $(#[doc = $about])+
+        #[derive(Debug, Clone, PartialEq, Eq $($(, $derive)+)?)]
+        pub struct $shape {
+            $($(#[doc = $description])+ pub $field: $type,)+
+            /// Fields that a newer version wrote.
+            pub newer: $crate::core::record::shape::Newer,
+        }
+
+        impl $shape {
+            /// The shape's lines of the field table, in the order in which they are written.
+            pub fn fields() -> Vec<$crate::core::record::shape::FieldInfo> {
+                vec![$($crate::core::record::shape::FieldInfo {
+                    name: shape!(@key $field $($key)?),
+                    description: concat!($($description),+).trim_ascii(),
+                    required: <$type as $crate::core::record::shape::Member>::REQUIRED,
+                    schema: <$type as $crate::core::record::shape::Member>::schema_member(),
+                }),+]
+            }
+        }
+
+        impl $crate::core::record::shape::FieldType for $shape {
+            fn read(value: serde_json::Value) -> Result<Self, $crate::core::record::shape::FieldError> {
+                let serde_json::Value::Object(mut object) = value else {
+                    return Err($crate::core::record::shape::expected("an object", &value));
+                };
+                Ok($shape {
+                    $($field: $crate::core::record::shape::Member::read_member(object.shift_remove(shape!(@key $field $($key)?)))
+                        .map_err(|error| error.within(shape!(@key $field $($key)?)))?,)+
+                    newer: $crate::core::record::shape::Newer::from_rest(object),
+                })
+            }
+
+            fn write(&self) -> serde_json::Value {
+                let mut object = serde_json::Map::new();
+                $(if let Some(value) = $crate::core::record::shape::Member::write_member(&self.$field) {
+                    object.insert(shape!(@key $field $($key)?).to_owned(), value);
+                })+
+                self.newer.append_to(&mut object);
+                serde_json::Value::Object(object)
+            }
+
+            fn schema() -> serde_json::Value {
+                $crate::core::record::shape::object_schema($shape::fields())
+            }
+
+            fn visit_texts(&mut self, visit: &mut dyn FnMut(&mut String)) {
+                $($crate::core::record::shape::Member::visit_member(&mut self.$field, visit);)+
+            }
+        }
+    };
+    (@key $field:ident) => { stringify!($field) };
+    (@key $field:ident $key:literal) => { $key };
+}
+pub(crate) use shape;
+
+/// Declares a closed list of words: an enum with its reader, writer and schema.
+macro_rules! choice {
+    ($(#[doc = $about:literal])+ $choice:ident { $($(#[doc = $description:literal])+ $variant:ident = $word:literal,)+ }) => {
+        $(#[doc = $about])+
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $choice { $($(#[doc = $description])+ $variant,)+ }
+
+        impl $choice {
+            /// Every value, in the order of the declaration.
+            pub const ALL: &'static [$choice] = &[$($choice::$variant),+];
+
+            /// The word that stands in records.
+            pub const fn as_str(self) -> &'static str {
+                match self { $($choice::$variant => $word,)+ }
+            }
+        }
+
+        impl std::fmt::Display for $choice {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+                formatter.pad(self.as_str())
+            }
+        }
+
+        impl std::str::FromStr for $choice {
+            type Err = String;
+
+            fn from_str(word: &str) -> Result<Self, String> {
+                match word {
+                    $($word => Ok($choice::$variant),)+
+                    _ => Err(format!("expected one of {}, found `{}`", [$($word),+].join(", "), word.escape_debug())),
+                }
+            }
+        }
+
+        impl $crate::core::record::shape::FieldType for $choice {
+            fn read(value: serde_json::Value) -> Result<Self, $crate::core::record::shape::FieldError> {
+                let serde_json::Value::String(word) = value else {
+                    return Err($crate::core::record::shape::expected("a string", &value));
+                };
+                word.parse().map_err($crate::core::record::shape::FieldError::new)
+            }
+
+            fn write(&self) -> serde_json::Value {
+                serde_json::Value::String(self.as_str().to_owned())
+            }
+
+            fn schema() -> serde_json::Value {
+                serde_json::json!({ "enum": [$($word),+] })
+            }
+        }
+    };
+}
+pub(crate) use choice;

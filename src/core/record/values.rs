@@ -1,0 +1,474 @@
+//! The values that fields hold: names, texts, times, digests, ids, links.
+//!
+//! Each has two ways in: a strict one for bytes that were signed (`FieldType::read`), and one for what people and machines hand
+//! us (`new`, `clean`), which mends what may be mended and says so.
+
+use super::json::LARGEST_INTEGER;
+use super::shape::{FieldError, FieldType, expected};
+use chrono::{DateTime, NaiveDateTime, SecondsFormat, SubsecRound, Utc};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use std::fmt;
+use std::str::FromStr;
+
+/// The most that one free text may hold, in bytes.
+pub const LONGEST_TEXT: usize = 64 * 1024;
+
+fn string(value: Value) -> Result<String, FieldError> {
+    match value {
+        Value::String(text) => Ok(text),
+        other => Err(expected("a string", &other)),
+    }
+}
+
+impl FieldType for bool {
+    fn read(value: Value) -> Result<Self, FieldError> {
+        value.as_bool().ok_or_else(|| expected("a boolean", &value))
+    }
+
+    fn write(&self) -> Value {
+        Value::Bool(*self)
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "boolean" })
+    }
+}
+
+impl FieldType for u64 {
+    fn read(value: Value) -> Result<Self, FieldError> {
+        match value.as_u64() {
+            Some(number) if number <= LARGEST_INTEGER => Ok(number),
+            _ => Err(expected("an integer from 0 to 2^53-1", &value)),
+        }
+    }
+
+    fn write(&self) -> Value {
+        json!(self)
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "integer", "minimum": 0, "maximum": LARGEST_INTEGER })
+    }
+}
+
+/// Declares a string type with a check: the one place for its rule, reader, writer and schema.
+macro_rules! checked_string {
+    ($(#[doc = $about:literal])+ $name:ident, $check:expr, $schema:expr) => {
+        $(#[doc = $about])+
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Takes the text as it is.
+            ///
+            /// # Errors
+            /// Says what is wrong with it.
+            pub fn new(text: impl Into<String>) -> Result<Self, String> {
+                let text = text.into();
+                let check: fn(&str) -> Result<(), String> = $check;
+                check(&text).map(|()| $name(text))
+            }
+
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+                formatter.pad(&self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                $name::new(text)
+            }
+        }
+
+        impl FieldType for $name {
+            fn read(value: Value) -> Result<Self, FieldError> {
+                $name::new(string(value)?).map_err(FieldError::new)
+            }
+
+            fn write(&self) -> Value {
+                Value::String(self.0.clone())
+            }
+
+            fn schema() -> Value {
+                $schema
+            }
+
+            fn visit_texts(&mut self, visit: &mut dyn FnMut(&mut String)) {
+                Self::visit_own(self, visit);
+            }
+        }
+    };
+}
+
+checked_string! {
+    /// A service, environment, login or principal: 1 to 255 of `A-Z a-z 0-9 . _ : / -` and inner spaces. Two names are equal
+    /// when their bytes are.
+    Name, check_name, json!({ "type": "string", "maxLength": 255, "pattern": "^[A-Za-z0-9._:/-]([A-Za-z0-9._:/ -]*[A-Za-z0-9._:/-])?$" })
+}
+checked_string! {
+    /// Free text of one or more lines, redacted, line ends as `\n`, 1 byte to 64 KiB.
+    Text, |text| check_text(text, false), json!({ "type": "string", "minLength": 1, "maxLength": LONGEST_TEXT, "pattern": "^[^\\r]*$" })
+}
+checked_string! {
+    /// Free text of a single line, redacted, 1 byte to 64 KiB, without control characters.
+    Line, |text| check_text(text, true), json!({ "type": "string", "minLength": 1, "maxLength": LONGEST_TEXT, "pattern": "^[^\\u0000-\\u001f\\u007f]*$" })
+}
+checked_string! {
+    /// An `http` or `https` address without user name or password.
+    Link, check_link, json!({ "type": "string", "maxLength": 2048, "pattern": "^https?://[^@/?#\\u0000-\\u0020\\u007f-\\u009f\"<>\\\\^`{|}]+([/?#][^\\u0000-\\u0020\\u007f-\\u009f\"<>\\\\^`{|}]*)?$" })
+}
+checked_string! {
+    /// A git object id: 40 (SHA-1) or 64 (SHA-256) lower-case hexadecimal digits.
+    CommitId, |text| check_hex(text, &[40, 64]), json!({ "type": "string", "pattern": "^([0-9a-f]{40}|[0-9a-f]{64})$" })
+}
+checked_string! {
+    /// 128 random bits as 32 lower-case hexadecimal digits.
+    Id, |text| check_hex(text, &[32]), json!({ "type": "string", "pattern": "^[0-9a-f]{32}$" })
+}
+checked_string! {
+    /// Bytes in base64 (RFC 4648 § 4, padded).
+    Base64, check_base64, json!({ "type": "string", "contentEncoding": "base64" })
+}
+
+impl Name {
+    fn visit_own(&mut self, _visit: &mut dyn FnMut(&mut String)) {}
+}
+
+impl Text {
+    /// Makes a text of whatever came in: line ends become `\n`, blank ends go, and what is over 64 KiB is cut with a visible
+    /// mark. `None` where nothing is left.
+    pub fn clean(text: &str) -> Option<Self> {
+        let text = text.replace("\r\n", "\n").replace('\r', "\n");
+        let text = text.trim();
+        (!text.is_empty()).then(|| Text(cut(text)))
+    }
+
+    /// The first line.
+    pub fn first_line(&self) -> &str {
+        self.0.lines().next().unwrap_or_default()
+    }
+
+    fn visit_own(&mut self, visit: &mut dyn FnMut(&mut String)) {
+        visit(&mut self.0);
+        self.0 = cut(&self.0);
+    }
+}
+
+impl Line {
+    /// Makes one line of whatever came in: control characters and line ends become spaces, blank ends go, and what is over
+    /// 64 KiB is cut with a visible mark. `None` where nothing is left.
+    pub fn clean(text: &str) -> Option<Self> {
+        let text: String = text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect();
+        let text = text.trim();
+        (!text.is_empty()).then(|| Line(cut(text)))
+    }
+
+    fn visit_own(&mut self, visit: &mut dyn FnMut(&mut String)) {
+        visit(&mut self.0);
+        self.0 = cut(&self.0);
+    }
+}
+
+impl Link {
+    fn visit_own(&mut self, visit: &mut dyn FnMut(&mut String)) {
+        visit(&mut self.0);
+    }
+}
+
+impl CommitId {
+    /// The first eight digits, as GitLab shows a commit.
+    pub fn short(&self) -> &str {
+        &self.0[..8]
+    }
+
+    fn visit_own(&mut self, _visit: &mut dyn FnMut(&mut String)) {}
+}
+
+impl Id {
+    /// The id of these random bits.
+    pub fn from_bits(bits: [u8; 16]) -> Self {
+        Id(hex(&bits))
+    }
+
+    fn visit_own(&mut self, _visit: &mut dyn FnMut(&mut String)) {}
+}
+
+impl Base64 {
+    fn visit_own(&mut self, _visit: &mut dyn FnMut(&mut String)) {}
+}
+
+fn check_name(text: &str) -> Result<(), String> {
+    let allowed = |character: char| character.is_ascii_alphanumeric() || "._:/- ".contains(character);
+    if text.is_empty() {
+        return Err("is empty".to_owned());
+    }
+    if let Some(other) = text.chars().find(|&character| !allowed(character)) {
+        return Err(format!("holds `{}`; a name has letters, digits, `. _ : / -` and inner spaces", other.escape_debug()));
+    }
+    if text.len() > 255 {
+        return Err(format!("is {} characters long; a name has at most 255", text.len()));
+    }
+    if text.starts_with(' ') || text.ends_with(' ') {
+        return Err("begins or ends with a space".to_owned());
+    }
+    Ok(())
+}
+
+fn check_text(text: &str, one_line: bool) -> Result<(), String> {
+    if text.is_empty() {
+        return Err("is empty; an absent text is left out".to_owned());
+    }
+    if text.len() > LONGEST_TEXT {
+        return Err(format!("is {} bytes long; a text has at most {LONGEST_TEXT}", text.len()));
+    }
+    if one_line && text.chars().any(|character| character < ' ' || character == '\u{7f}') {
+        return Err("holds a control character or line end; it must be one line".to_owned());
+    }
+    if text.contains('\r') {
+        return Err("holds a carriage return; lines end with \\n".to_owned());
+    }
+    Ok(())
+}
+
+fn check_link(text: &str) -> Result<(), String> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or("is no http or https address")?;
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if host.is_empty() {
+        return Err("has no host".to_owned());
+    }
+    if host.contains('@') {
+        return Err("holds a user name or password".to_owned());
+    }
+    if text.chars().any(|character| character.is_whitespace() || character.is_control() || "\"<>\\^`{|}".contains(character)) {
+        return Err("holds a character that no address has".to_owned());
+    }
+    if text.len() > 2048 {
+        return Err("is longer than 2048 characters".to_owned());
+    }
+    Ok(())
+}
+
+fn check_hex(text: &str, lengths: &[usize]) -> Result<(), String> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+    if digits && lengths.contains(&text.len()) {
+        return Ok(());
+    }
+    let lengths: Vec<_> = lengths.iter().map(usize::to_string).collect();
+    Err(format!("expected {} lower-case hexadecimal digits", lengths.join(" or ")))
+}
+
+fn check_base64(text: &str) -> Result<(), String> {
+    use base64::Engine as _;
+    let decoded = base64::engine::general_purpose::STANDARD.decode(text);
+    decoded.map(|_| ()).map_err(|error| format!("is no base64: {error}"))
+}
+
+/// Cuts a text to [`LONGEST_TEXT`], at a character's boundary, with a mark that says so.
+fn cut(text: &str) -> String {
+    if text.len() <= LONGEST_TEXT {
+        return text.to_owned();
+    }
+    let mark = format!(" [cut here, {} bytes in all]", text.len());
+    let end = text.floor_char_boundary(LONGEST_TEXT - mark.len());
+    format!("{}{mark}", &text[..end])
+}
+
+/// A moment, in UTC and whole seconds: `2026-11-20T14:05:11Z` (RFC 3339).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Time(DateTime<Utc>);
+
+impl Time {
+    /// The moment, cut to whole seconds.
+    pub fn new(at: DateTime<Utc>) -> Self {
+        Time(at.trunc_subsecs(0))
+    }
+
+    /// The moment, as chrono has it.
+    pub fn utc(self) -> DateTime<Utc> {
+        self.0
+    }
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.pad(&self.0.to_rfc3339_opts(SecondsFormat::Secs, true))
+    }
+}
+
+impl FromStr for Time {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("expected a time like 2026-11-20T14:05:11Z, found `{}`", text.escape_debug());
+        let time = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%SZ").map_err(|_| wrong())?;
+        let time = Time::new(time.and_utc());
+        // chrono accepts other spellings too, such as a missing zero or a leap second
+        (time.to_string() == text && !text.ends_with(":60Z")).then_some(time).ok_or_else(wrong)
+    }
+}
+
+impl FieldType for Time {
+    fn read(value: Value) -> Result<Self, FieldError> {
+        string(value)?.parse().map_err(FieldError::new)
+    }
+
+    fn write(&self) -> Value {
+        Value::String(self.to_string())
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "string", "format": "date-time", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$" })
+    }
+}
+
+/// A SHA-256 digest: `sha256:` and 64 lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// What stands for "no record" in `prev` of record 1.
+    pub const ZERO: Digest = Digest([0; 32]);
+
+    /// The digest of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Digest(Sha256::digest(bytes).into())
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        write!(formatter, "sha256:{}", hex(&self.0))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        write!(formatter, "{self}")
+    }
+}
+
+impl FromStr for Digest {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("expected `sha256:` and 64 lower-case hexadecimal digits, found `{}`", text.escape_debug());
+        let digits = text.strip_prefix("sha256:").ok_or_else(wrong)?;
+        check_hex(digits, &[64]).map_err(|_| wrong())?;
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks(2)) {
+            let pair = std::str::from_utf8(pair).map_err(|_| wrong())?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| wrong())?;
+        }
+        Ok(Digest(bytes))
+    }
+}
+
+impl FieldType for Digest {
+    fn read(value: Value) -> Result<Self, FieldError> {
+        string(value)?.parse().map_err(FieldError::new)
+    }
+
+    fn write(&self) -> Value {
+        Value::String(self.to_string())
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "string", "pattern": "^sha256:[0-9a-f]{64}$" })
+    }
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        for good in ["a", "production", "review/fix 1", "ci:main", "A.b_c:d/e-f", &"x".repeat(255)] {
+            assert!(Name::new(good).is_ok(), "{good}");
+        }
+        for bad in ["", " a", "a ", "ä", "a\nb", "a\tb", "a;b", "$(x)", "a@b", &"x".repeat(256)] {
+            assert!(Name::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn texts_are_mended_on_the_way_in_and_strict_when_read() {
+        assert_eq!(Text::clean("  a\r\nb\rc \n").map(|text| text.to_string()), Some("a\nb\nc".to_owned()));
+        assert_eq!(Text::clean(" \r\n "), None);
+        assert_eq!(Line::clean("a\nRecord: 7\tx").map(|line| line.to_string()), Some("a Record: 7 x".to_owned()));
+        assert!(Text::new("a\rb").is_err());
+        assert!(Text::new("").is_err());
+        assert!(Line::new("a\nb").is_err());
+        assert!(Line::new("a\u{7f}").is_err());
+    }
+
+    #[test]
+    fn a_long_text_is_cut_at_a_character_with_a_mark() {
+        let text = Text::clean(&"ü".repeat(5_000_000)).expect("not empty");
+        assert!(text.as_str().len() <= LONGEST_TEXT);
+        assert!(text.as_str().ends_with("ü [cut here, 10000000 bytes in all]"), "{}", &text.as_str()[LONGEST_TEXT - 60..]);
+        assert!(Text::new(text.as_str()).is_ok());
+        assert!(Text::new("x".repeat(LONGEST_TEXT)).is_ok());
+        assert!(Text::new("x".repeat(LONGEST_TEXT + 1)).is_err());
+    }
+
+    #[test]
+    fn links_carry_no_password_and_no_script() {
+        assert!(Link::new("https://gitlab.example/grp/app/-/jobs/1?a=b#c@d").is_ok());
+        for bad in [
+            "javascript:alert(1)",
+            "https://",
+            "https://u:p@h/",
+            "https://h/a b",
+            "https://h/\"x",
+            "ftp://h",
+            "https://h/\u{7f}",
+        ] {
+            assert!(Link::new(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn times_have_one_spelling() {
+        let time: Time = "2026-11-20T14:05:11Z".parse().expect("time");
+        assert_eq!(time.to_string(), "2026-11-20T14:05:11Z");
+        let others = [
+            "2026-11-20T14:05:11.0Z",
+            "2026-11-20T14:05:11+00:00",
+            "2026-11-20 14:05:11Z",
+            "2026-1-20T14:05:11Z",
+            "2026-11-20T14:05:60Z",
+            "2026-02-30T00:00:00Z",
+            "",
+        ];
+        for other in others {
+            assert!(other.parse::<Time>().is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn digests() {
+        let digest = Digest::of(b"abc");
+        assert_eq!(digest.to_string(), "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(digest.to_string().parse(), Ok(digest));
+        assert!(digest.to_string().to_uppercase().parse::<Digest>().is_err());
+        assert!("sha256:00".parse::<Digest>().is_err());
+    }
+}

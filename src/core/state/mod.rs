@@ -1,0 +1,337 @@
+//! `state.json`: what the newest commit must say so that nobody has to read the whole log.
+//!
+//! The state after a record is a pure function of the state before it and the record: no clock, no configuration. So anyone can
+//! compute it again, and `verify` does, record by record. It is kept small, since every commit carries it: what is over its
+//! limit goes out, the least recent first, and is looked up in the history; open reviews, holds and missing reasons never go.
+
+mod fields;
+#[cfg(test)]
+mod tests;
+
+pub use fields::*;
+
+use crate::core::checkpoint::Checkpoint;
+use crate::core::record::shape::{FieldError, FieldType as _};
+use crate::core::record::{Delivered, Digest, Kind, Line, Name, ParseError, Pointer, Record, Status, json};
+
+/// The format of the state.
+pub const SCHEMA: &str = "deploy-state/v1";
+
+const MOST_PLACES: usize = 200;
+const MOST_APPROVALS: usize = 100;
+const MOST_RECENT: usize = 20;
+const MOST_GOOD: usize = 5;
+const MOST_JOBS: usize = 64;
+
+/// What a record is about: project, service and environment. Two records are about the same when all three are equal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PlaceKey {
+    /// GitLab's number for the project.
+    pub project: Option<u64>,
+    /// The service.
+    pub service: Option<Name>,
+    /// The environment.
+    pub environment: Name,
+}
+
+impl PlaceKey {
+    /// The place that a record is about; `None` for records that name no environment.
+    pub fn of(record: &Record) -> Option<Self> {
+        Some(PlaceKey {
+            project: record.project.as_ref().and_then(|project| project.id),
+            service: record.service.clone(),
+            environment: record.environment.as_ref()?.name.clone(),
+        })
+    }
+}
+
+impl State {
+    /// The state after this record; `None` as the previous state means that it is record 1.
+    pub fn after(previous: Option<&State>, record: &Record, digest: Digest) -> State {
+        let mut state = match previous {
+            Some(previous) => previous.clone(),
+            None => State::empty(record, digest),
+        };
+        state.newest = Pointer::to(record.seq, digest);
+        state.recorded_at = record.recorded_at;
+        state.expire(record);
+        state.update_place(record, digest);
+        state.update_debts(record);
+        state.update_recent(record);
+        state.remember_job(record);
+        state
+    }
+
+    /// Reads a state's bytes, strictly.
+    ///
+    /// # Errors
+    /// As [`Record::parse`].
+    pub fn parse(bytes: &[u8]) -> Result<State, ParseError> {
+        let value = json::read(bytes).map_err(|error| ParseError::Json(error.to_string()))?;
+        match value.get("schema").and_then(serde_json::Value::as_str) {
+            Some(SCHEMA) => {}
+            Some(other) => return Err(ParseError::Newer { what: "schema", found: other.escape_debug().to_string() }),
+            None => return Err(FieldError::new("is missing").within("schema").into()),
+        }
+        let state = State::read(value)?;
+        if state.to_bytes() != bytes {
+            return Err(ParseError::NotCanonical { line: 1 });
+        }
+        Ok(state)
+    }
+
+    /// The bytes of `state.json`: one line.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        json::write_line(&self.write())
+    }
+
+    /// The line that proves this state's newest record later.
+    pub fn checkpoint(&self) -> Checkpoint {
+        Checkpoint { log: self.log.clone(), seq: self.newest.seq, sha256: self.newest.sha256 }
+    }
+
+    /// What is known of a place.
+    pub fn place(&self, key: &PlaceKey) -> Option<&Place> {
+        self.places.iter().find(|place| place.is(key))
+    }
+
+    /// Whether places may have gone out, so that one that is not here may still be in the history.
+    pub fn has_dropped_places(&self) -> bool {
+        self.places.len() >= MOST_PLACES
+    }
+
+    /// The record in which this job recorded this already.
+    pub fn recorded_by_job(&self, record: &Record) -> Option<u64> {
+        let key = job_key(record)?;
+        self.jobs.iter().find(|job| job.key == key).map(|job| job.seq)
+    }
+
+    fn empty(record: &Record, digest: Digest) -> State {
+        State {
+            schema: line(SCHEMA),
+            log: record.log.clone(),
+            newest: Pointer::to(record.seq, digest),
+            recorded_at: record.recorded_at,
+            since: record.recorded_at,
+            places: Vec::new(),
+            approvals: Vec::new(),
+            reviews: Vec::new(),
+            holds: Vec::new(),
+            missing_reasons: Vec::new(),
+            recent: Vec::new(),
+            jobs: Vec::new(),
+            newer: Default::default(),
+        }
+    }
+
+    fn expire(&mut self, record: &Record) {
+        self.approvals.retain(|approval| approval.expires_at.is_none_or(|until| until > record.recorded_at));
+    }
+
+    fn update_place(&mut self, record: &Record, digest: Digest) {
+        let (Some(key), Some(environment)) = (PlaceKey::of(record), &record.environment) else { return };
+        let known = self.places.iter().position(|place| place.is(&key)).map(|index| self.places.remove(index));
+        let mut place = known.unwrap_or_else(|| Place {
+            project: key.project,
+            service: key.service,
+            environment: key.environment,
+            tier: environment.tier,
+            newest: Pointer::to(record.seq, digest),
+            runs: None,
+            good: Vec::new(),
+            open: Vec::new(),
+            newer: Default::default(),
+        });
+        place.tier = environment.tier;
+        place.newest = Pointer::to(record.seq, digest);
+        if record.is_delivery() {
+            place.deliver(record);
+        }
+        self.places.push(place);
+        drop_oldest(&mut self.places, MOST_PLACES);
+    }
+
+    fn update_debts(&mut self, record: &Record) {
+        match record.kind {
+            Kind::Deployment | Kind::Rollback => self.deliver(record),
+            Kind::Approval => self.approve(record),
+            Kind::Review => self.reviews.retain(|review| Some(review.seq) != record.of),
+            Kind::Resolution => self.holds.retain(|hold| Some(hold.seq) != record.of),
+            Kind::Annotation => {
+                if record.rollback.as_ref().is_some_and(|rollback| rollback.reason.is_some()) {
+                    self.missing_reasons.retain(|missing| Some(missing.seq) != record.of);
+                }
+            }
+            Kind::Refusal | Kind::Access | Kind::Recovery => {}
+        }
+    }
+
+    fn deliver(&mut self, record: &Record) {
+        let (Some(key), Some(version)) = (PlaceKey::of(record), record.version.clone()) else { return };
+        if record.status == Some(Status::Success) {
+            let sha = record.commit.as_ref().map(|commit| &commit.sha);
+            self.approvals.retain(|approval| !(approval.is_about(&key) && Some(&approval.commit) == sha));
+        }
+        // A deployment of two records owes its review once, from its start on.
+        if let (Some(follow_up), None) = (&record.follow_up, record.finishes) {
+            self.reviews.push(OpenReview {
+                seq: record.seq,
+                service: key.service.clone(),
+                environment: key.environment.clone(),
+                version: version.clone(),
+                due: follow_up.due,
+                assignee: follow_up.assignee.clone(),
+                newer: Default::default(),
+            });
+        }
+        let Some(rollback) = record.rollback.as_ref().filter(|_| record.status != Some(Status::Running)) else { return };
+        let mark = Mark {
+            seq: record.seq,
+            project: key.project,
+            service: key.service,
+            environment: key.environment,
+            version,
+            at: record.recorded_at,
+            newer: Default::default(),
+        };
+        if rollback.reason_missing == Some(true) {
+            self.missing_reasons.push(mark.clone());
+        }
+        if rollback.hold == Some(true) && record.status == Some(Status::Success) {
+            self.holds.push(mark);
+        }
+    }
+
+    fn approve(&mut self, record: &Record) {
+        let (Some(key), Some(commit), Some(approver)) = (PlaceKey::of(record), &record.commit, &record.approver) else {
+            return;
+        };
+        self.approvals.push(OpenApproval {
+            record: self.newest.clone(),
+            project: key.project,
+            service: key.service,
+            environment: key.environment,
+            commit: commit.sha.clone(),
+            approver: approver.clone(),
+            expires_at: record.expires_at,
+            newer: Default::default(),
+        });
+        drop_oldest(&mut self.approvals, MOST_APPROVALS);
+    }
+
+    fn update_recent(&mut self, record: &Record) {
+        let Some(entry) = recent(record) else { return };
+        let start = record.finishes.and_then(|start| self.recent.iter().position(|known| known.seq == start));
+        match start {
+            Some(index) => self.recent[index] = entry,
+            None => self.recent.insert(0, entry),
+        }
+        self.recent.truncate(MOST_RECENT);
+    }
+
+    fn remember_job(&mut self, record: &Record) {
+        let Some(key) = job_key(record) else { return };
+        self.jobs.push(JobKey { seq: record.seq, key, newer: Default::default() });
+        drop_oldest(&mut self.jobs, MOST_JOBS);
+    }
+}
+
+impl Place {
+    fn is(&self, key: &PlaceKey) -> bool {
+        self.environment == key.environment && self.service == key.service && self.project == key.project
+    }
+
+    fn deliver(&mut self, record: &Record) {
+        let (Some(version), Some(started_at)) = (record.version.clone(), record.started_at) else { return };
+        let sha = record.commit.as_ref().map(|commit| commit.sha.clone());
+        if let Some(start) = record.finishes {
+            self.open.retain(|open| open.seq != start);
+        }
+        match record.status {
+            Some(Status::Running) => self.open.push(OpenStart {
+                seq: record.seq,
+                version,
+                sha,
+                started_at,
+                job: record.job.as_ref().and_then(|job| job.id),
+                pipeline: record.job.as_ref().and_then(|job| job.pipeline_id),
+                newer: Default::default(),
+            }),
+            Some(Status::Success) => self.went_well(record, version, sha),
+            _ => {}
+        }
+    }
+
+    fn went_well(&mut self, record: &Record, version: Line, sha: Option<crate::core::record::CommitId>) {
+        let start = record.finishes.unwrap_or(record.seq);
+        let at = record.finished_at.unwrap_or(record.recorded_at);
+        let displaces = self.runs.as_ref().is_none_or(|runs| {
+            let came_too_late = record.late.is_some() && runs.at > at;
+            start > runs.start && !came_too_late
+        });
+        if !displaces {
+            return;
+        }
+        let delivered = Delivered { seq: record.seq, version: version.clone(), sha: sha.clone(), newer: Default::default() };
+        self.good.retain(|good| good.version != delivered.version || good.sha != delivered.sha);
+        self.good.insert(0, delivered);
+        self.good.truncate(MOST_GOOD);
+        let actor = record.actor.clone();
+        self.runs =
+            Some(Running { seq: record.seq, start, kind: record.kind, version, sha, at, actor, newer: Default::default() });
+    }
+}
+
+impl OpenApproval {
+    fn is_about(&self, key: &PlaceKey) -> bool {
+        self.environment == key.environment && self.service == key.service && self.project == key.project
+    }
+}
+
+fn recent(record: &Record) -> Option<Recent> {
+    if !record.is_delivery() {
+        return None;
+    }
+    Some(Recent {
+        seq: record.seq,
+        kind: record.kind,
+        service: record.service.clone(),
+        environment: record.environment.as_ref()?.name.clone(),
+        version: record.version.clone()?,
+        status: record.status?,
+        started_at: record.started_at?,
+        finished_at: record.finished_at,
+        actor: record.actor.clone(),
+        class: record.class.as_ref().map(|class| class.name),
+        approver: record.approval.as_ref().map(|approval| approval.approver.clone()),
+        newer: Default::default(),
+    })
+}
+
+/// The key of what a job records: project, service, environment, job, attempt, kind and status.
+fn job_key(record: &Record) -> Option<Line> {
+    let job = record.job.as_ref()?;
+    let id = job.id?;
+    let place = PlaceKey::of(record)?;
+    let parts = [
+        place.project.map(|project| project.to_string()).unwrap_or_default(),
+        place.service.map(|service| service.to_string()).unwrap_or_default(),
+        place.environment.to_string(),
+        id.to_string(),
+        job.attempt.unwrap_or(1).to_string(),
+        record.kind.to_string(),
+        record.status.map(|status| status.to_string()).unwrap_or_default(),
+    ];
+    let digest = Digest::of(parts.join("\n").as_bytes()).to_string();
+    Some(line(&digest["sha256:".len()..][..16]))
+}
+
+fn drop_oldest<T>(list: &mut Vec<T>, most: usize) {
+    if list.len() > most {
+        list.drain(..list.len() - most);
+    }
+}
+
+fn line(text: &str) -> Line {
+    Line::clean(text).unwrap_or_else(|| unreachable!("`{text}` is a constant or a digest, never empty"))
+}

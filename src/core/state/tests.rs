@@ -1,0 +1,149 @@
+//! What the state makes of a sequence of records.
+
+use super::*;
+use crate::core::record::shape::FieldType as _;
+use crate::core::record::tests::example;
+use crate::core::record::{Line, Outcome, Rollback, Time};
+
+fn deployment(seq: u64, version: &str, status: Status, finishes: Option<u64>) -> Record {
+    let mut record = example(Kind::Deployment);
+    (record.seq, record.finishes, record.status) = (seq, finishes, Some(status));
+    record.version = Line::clean(version);
+    record.follow_up = None;
+    if let Some(job) = &mut record.job {
+        job.id = Some(1000 + seq);
+    }
+    if status == Status::Running {
+        record.finished_at = None;
+    }
+    record
+}
+
+fn after(records: &[Record]) -> State {
+    let mut state = None;
+    for record in records {
+        state = Some(State::after(state.as_ref(), record, Digest::of(&record.to_bytes())));
+    }
+    state.expect("at least one record")
+}
+
+fn runs(state: &State) -> Option<&str> {
+    state.places[0].runs.as_ref().map(|runs| runs.version.as_str())
+}
+
+#[test]
+fn what_runs_is_the_success_with_the_latest_start() {
+    let start = |seq, version| deployment(seq, version, Status::Running, None);
+    let end = |seq, version, status, of| deployment(seq, version, status, Some(of));
+    let state = after(&[start(1, "a"), start(2, "b"), end(3, "b", Status::Success, 2), end(4, "a", Status::Success, 1)]);
+    assert_eq!(runs(&state), Some("b"));
+    let state = after(&[start(1, "a"), end(2, "a", Status::Success, 1), start(3, "b"), end(4, "b", Status::Failed, 3)]);
+    assert_eq!(runs(&state), Some("a"));
+    assert_eq!(state.places[0].good.len(), 1);
+    let state = after(&[start(1, "a")]);
+    assert_eq!((runs(&state), state.places[0].open.len()), (None, 1));
+}
+
+#[test]
+fn a_late_record_displaces_nothing_that_finished_later() {
+    let now = deployment(1, "now", Status::Success, None);
+    let mut late = deployment(2, "late", Status::Success, None);
+    late.started_at = "2026-11-20T13:00:00Z".parse().ok();
+    late.finished_at = "2026-11-20T13:01:00Z".parse().ok();
+    assert_eq!(runs(&after(&[now.clone(), late.clone()])), Some("late"));
+    late.late = example(Kind::Deployment).late.or_else(|| {
+        let value = serde_json::json!({ "at": "2026-11-20T13:01:00Z", "signer": "ci:main", "claim": "e30=", "sig": "x" });
+        crate::core::record::Late::read(value).ok()
+    });
+    assert_eq!(runs(&after(&[now, late])), Some("now"));
+}
+
+#[test]
+fn a_finish_replaces_its_start_among_the_recent() {
+    let mut records = vec![deployment(1, "a", Status::Running, None), deployment(2, "a", Status::Success, Some(1))];
+    assert_eq!(after(&records).recent.len(), 1);
+    assert_eq!(after(&records).recent[0].seq, 2);
+    records.extend((3..60).map(|seq| deployment(seq, "b", Status::Failed, None)));
+    let state = after(&records);
+    assert_eq!((state.recent.len(), state.recent[0].seq), (20, 59));
+}
+
+#[test]
+fn places_jobs_and_approvals_are_limited_and_debts_are_not() {
+    let mut records = Vec::new();
+    for seq in 1..=300 {
+        let mut record = deployment(seq, "a", Status::Success, None);
+        if let Some(environment) = &mut record.environment {
+            environment.name = Name::new(format!("review/{seq}")).expect("name");
+        }
+        record.follow_up = example(Kind::Deployment).follow_up;
+        records.push(record);
+    }
+    let state = after(&records);
+    assert_eq!((state.places.len(), state.jobs.len(), state.reviews.len()), (200, 64, 300));
+    assert_eq!(state.places[0].environment.as_str(), "review/101");
+    assert!(state.has_dropped_places());
+    assert_eq!(State::parse(&state.to_bytes()), Ok(state));
+}
+
+#[test]
+fn approvals_end_with_success_or_time() {
+    let mut approval = example(Kind::Approval);
+    approval.seq = 1;
+    let failed = deployment(2, "a", Status::Failed, None);
+    let success = deployment(3, "a", Status::Success, None);
+    assert_eq!(after(&[approval.clone(), failed.clone()]).approvals.len(), 1);
+    assert_eq!(after(&[approval.clone(), failed.clone(), success]).approvals.len(), 0);
+    let mut later = failed;
+    later.recorded_at = "2026-12-20T00:00:00Z".parse().expect("time");
+    assert_eq!(after(&[approval, later]).approvals.len(), 0);
+}
+
+#[test]
+fn holds_reviews_and_reasons_end_by_their_records() {
+    let mut rollback = deployment(1, "a", Status::Success, None);
+    rollback.kind = Kind::Rollback;
+    rollback.follow_up = example(Kind::Deployment).follow_up;
+    rollback.rollback = Some(Rollback { hold: Some(true), reason_missing: Some(true), ..Rollback::default() });
+    let count = |state: State| (state.holds.len(), state.reviews.len(), state.missing_reasons.len());
+    assert_eq!(count(after(std::slice::from_ref(&rollback))), (1, 1, 1));
+    let about = |kind, seq| {
+        let mut record = example(kind);
+        (record.seq, record.of) = (seq, Some(1));
+        record.outcome = record.outcome.map(|_| Outcome::Approved);
+        record
+    };
+    let records = [rollback, about(Kind::Resolution, 2), about(Kind::Review, 3), about(Kind::Annotation, 4)];
+    assert_eq!(count(after(&records[..2])), (0, 1, 1));
+    assert_eq!(count(after(&records[..3])), (0, 0, 1));
+    assert_eq!(count(after(&records)), (0, 0, 0));
+}
+
+#[test]
+fn a_job_is_remembered_by_all_that_tells_its_records_apart() {
+    let record = deployment(1, "a", Status::Success, None);
+    let state = after(std::slice::from_ref(&record));
+    assert_eq!(state.recorded_by_job(&record), Some(1));
+    let mut other = record.clone();
+    other.status = Some(Status::Failed);
+    assert_eq!(state.recorded_by_job(&other), None);
+    let mut other = record.clone();
+    other.job.as_mut().expect("job").attempt = Some(9);
+    assert_eq!(state.recorded_by_job(&other), None);
+    let mut other = record;
+    other.job = None;
+    assert_eq!(state.recorded_by_job(&other), None);
+}
+
+#[test]
+fn a_state_of_another_format_is_refused() {
+    let state = after(&[deployment(1, "a", Status::Success, None)]);
+    let text = String::from_utf8(state.to_bytes()).expect("text");
+    assert!(matches!(
+        State::parse(text.replace("deploy-state/v1", "deploy-state/v2").as_bytes()),
+        Err(ParseError::Newer { .. })
+    ));
+    assert!(State::parse(text.trim_end().as_bytes()).is_err());
+    assert!(State::parse(b"{}").is_err());
+    let _: Time = state.since;
+}

@@ -1,0 +1,307 @@
+//! Verification of a whole log: everything that can be computed is computed again.
+//!
+//! A [`Verifier`] is fed the branch's commits from the first to the tip and holds each against its neighbours: order, links,
+//! pairs of start and finish, state. After a break it goes on from what it found, so that one piece of damage is named once.
+
+use crate::core::checkpoint::Checkpoint;
+use crate::core::finding::{Code, Finding};
+use crate::core::log::entry::{self, CommitSignature, RawEntry, Trust, Verified};
+use crate::core::log::message;
+use crate::core::record::{Digest, Id, Kind, Pointer, Record, Time};
+use crate::core::state::{PlaceKey, State};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// What a verification came to.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Number of commits on the branch.
+    pub commits: u64,
+    /// Number of records that verify.
+    pub verified: u64,
+    /// `recorded_at` of the first and the last readable record.
+    pub period: Option<(Time, Time)>,
+    /// Who signed, with which key, and how many records: only signatures that fit.
+    pub signers: BTreeMap<(String, String), u64>,
+    /// The newest record.
+    pub head: Option<Checkpoint>,
+    /// Whether a trust root vouches for the signers.
+    pub has_trust_root: bool,
+    /// What was found, in the log's order.
+    pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// Number of findings that are errors.
+    pub fn errors(&self) -> usize {
+        self.findings.iter().filter(|finding| finding.is_error()).count()
+    }
+}
+
+/// What a start said, kept until its finish comes.
+#[derive(Debug, Clone)]
+struct Start {
+    place: Option<PlaceKey>,
+    sha: Option<String>,
+    is_closed: bool,
+}
+
+/// Verifies a log, entry by entry.
+#[derive(Debug)]
+pub struct Verifier<'a> {
+    trust: &'a Trust,
+    report: Report,
+    last: Option<Pointer>,
+    state: Option<State>,
+    places: HashMap<PlaceKey, Pointer>,
+    ids: HashMap<Id, u64>,
+    starts: HashMap<u64, Start>,
+    open: HashMap<PlaceKey, HashSet<u64>>,
+    digests: HashMap<u64, Digest>,
+    checkpoints: HashSet<u64>,
+}
+
+impl<'a> Verifier<'a> {
+    /// A verifier that also remembers the records that these checkpoints name.
+    pub fn new(trust: &'a Trust, checkpoints: &[Checkpoint]) -> Self {
+        let report = Report {
+            commits: 0,
+            verified: 0,
+            period: None,
+            signers: BTreeMap::new(),
+            head: None,
+            has_trust_root: trust.signers.is_some(),
+            findings: Vec::new(),
+        };
+        Verifier {
+            trust,
+            report,
+            last: None,
+            state: None,
+            places: HashMap::new(),
+            ids: HashMap::new(),
+            starts: HashMap::new(),
+            open: HashMap::new(),
+            digests: HashMap::new(),
+            checkpoints: checkpoints.iter().map(|checkpoint| checkpoint.seq).collect(),
+        }
+    }
+
+    /// Takes the next commit of the branch. `read_state` gives the bytes of its `state.json`; it is called only where the
+    /// state that was computed does not fit.
+    pub fn add(&mut self, entry: &RawEntry, read_state: &dyn Fn() -> Option<Vec<u8>>) -> Option<Verified> {
+        self.report.commits += 1;
+        let inspected = entry::inspect(entry, self.trust);
+        let before = self.report.findings.len();
+        self.report.findings.extend(inspected.findings.iter().cloned());
+        self.check_parents(entry);
+        if !entry.files.iter().any(|file| file.name == "record.json") {
+            return None; // a foreign commit is no link of the chain
+        }
+        let Some(record) = &inspected.record else {
+            self.skip_unreadable(inspected.digest, read_state);
+            return None;
+        };
+        if let Some(fingerprint) = &inspected.fingerprint {
+            *self.report.signers.entry((record.signer.to_string(), fingerprint.clone())).or_default() += 1;
+        }
+        self.check_link(entry, record, inspected.digest);
+        self.check_pair(entry, record);
+        self.check_state(entry, record, inspected.digest, read_state);
+        self.remember(record, inspected.digest);
+        let is_clean = !self.report.findings[before..].iter().any(Finding::is_error);
+        let verified = inspected.verified().ok().filter(|_| is_clean);
+        self.report.verified += u64::from(verified.is_some());
+        verified
+    }
+
+    /// Checks the commit's own signature: the tip's always, others where asked for.
+    pub fn add_commit_signature(&mut self, entry: &RawEntry, signature: Option<&CommitSignature>) {
+        if let Ok(record) = Record::parse(&entry.record) {
+            self.report.findings.extend(entry::inspect_commit_signature(entry, &record, signature, self.trust));
+        }
+    }
+
+    /// Ends the verification, with these checkpoints.
+    pub fn finish(mut self, checkpoints: &[Checkpoint]) -> Report {
+        let mut open: Vec<_> = self.starts.iter().filter(|(_, start)| !start.is_closed).map(|(seq, _)| *seq).collect();
+        open.sort_unstable();
+        for seq in open {
+            self.note(Code::UnknownOutcome, seq, "it began, and no record tells how it ended".to_owned());
+        }
+        for checkpoint in checkpoints {
+            self.check_checkpoint(checkpoint);
+        }
+        self.report
+    }
+
+    fn note(&mut self, code: Code, seq: u64, message: String) {
+        self.report.findings.push(Finding { code, seq: Some(seq), commit: None, message });
+    }
+
+    fn add_finding(&mut self, code: Code, entry: &RawEntry, seq: Option<u64>, message: String) {
+        self.report.findings.push(Finding { code, seq, commit: Some(entry.commit.clone()), message });
+    }
+
+    fn check_parents(&mut self, entry: &RawEntry) {
+        let is_first = self.report.commits == 1;
+        let expected = usize::from(!is_first);
+        if entry.parents.len() != expected {
+            let message = format!("it has {} parents instead of {expected}", entry.parents.len());
+            self.add_finding(Code::CommitParents, entry, None, message);
+        }
+    }
+
+    fn check_link(&mut self, entry: &RawEntry, record: &Record, digest: Digest) {
+        let seq = Some(record.seq);
+        let (expected, prev) = match &self.last {
+            Some(last) => (last.seq + 1, last.sha256),
+            None => (1, Digest::ZERO),
+        };
+        if record.seq != expected {
+            let message = format!("expected record {expected}, found record {}", record.seq);
+            self.add_finding(Code::Sequence, entry, seq, message);
+        }
+        if record.prev != prev {
+            let message = format!("its `prev` is {}, the record before it has {prev}", record.prev);
+            self.add_finding(Code::PreviousRecord, entry, seq, message);
+        }
+        if self.last.is_none() && self.trust.first.is_some_and(|first| first != digest) {
+            self.add_finding(
+                Code::FirstRecord,
+                entry,
+                seq,
+                "it is not the first record that the configuration names".to_owned(),
+            );
+        }
+        let log = self.trust.log.as_ref().or(self.state.as_ref().map(|state| &state.log));
+        if log.is_some_and(|log| *log != record.log) {
+            self.add_finding(Code::LogId, entry, seq, format!("it says that it belongs to log {}", record.log));
+        }
+        if let Some(other) = self.ids.get(&record.id) {
+            let message = format!("its id is that of record {other}");
+            self.add_finding(Code::DuplicateId, entry, seq, message);
+        }
+        let here = PlaceKey::of(record).and_then(|key| self.places.get(&key).cloned());
+        if record.prev_here != here {
+            let words =
+                |pointer: &Option<Pointer>| pointer.as_ref().map_or("none".to_owned(), |pointer| pointer.seq.to_string());
+            let message = format!("its `prev_here` is {}, expected {}", words(&record.prev_here), words(&here));
+            self.add_finding(Code::PreviousHere, entry, seq, message);
+        }
+        if let Some((_, last)) = self.report.period.filter(|(_, last)| *last > record.recorded_at) {
+            let message = format!("it was recorded at {}, before the one before it at {last}", record.recorded_at);
+            self.add_finding(Code::Time, entry, seq, message);
+        }
+    }
+
+    fn check_pair(&mut self, entry: &RawEntry, record: &Record) {
+        if record.kind == Kind::Recovery {
+            self.add_finding(
+                Code::Recovery,
+                entry,
+                Some(record.seq),
+                format!("{} commits were passed over", record.skipped.len()),
+            );
+        }
+        let Some(start) = record.finishes else { return };
+        let sha = record.commit.as_ref().map(|commit| commit.sha.to_string());
+        let (code, message) = match self.starts.get_mut(&start) {
+            None => (Code::FinishUnpaired, format!("it closes record {start}, which is no start")),
+            Some(open) if open.place != PlaceKey::of(record) || open.sha != sha => {
+                (Code::FinishUnpaired, format!("it closes record {start}, which is another deployment's"))
+            }
+            Some(open) if open.is_closed => (Code::FinishTwice, format!("it closes record {start}, which was closed before")),
+            Some(open) => {
+                open.is_closed = true;
+                return;
+            }
+        };
+        self.add_finding(code, entry, Some(record.seq), message);
+    }
+
+    fn check_state(&mut self, entry: &RawEntry, record: &Record, digest: Digest, read_state: &dyn Fn() -> Option<Vec<u8>>) {
+        let computed = State::after(self.state.as_ref(), record, digest);
+        let bytes = computed.to_bytes();
+        let blob = entry.files.iter().find(|file| file.name == "state.json").map(|file| file.blob.as_str());
+        if let Ok(trailers) = message::trailers(&entry.message)
+            && trailers.state != Digest::of(&bytes)
+            && blob == Some(entry::blob_id(&bytes).as_str())
+        {
+            self.add_finding(
+                Code::CommitTrailers,
+                entry,
+                Some(record.seq),
+                "the trailer `State` is not the state's".to_owned(),
+            );
+        }
+        if blob == Some(entry::blob_id(&bytes).as_str()) {
+            self.state = Some(computed);
+            return;
+        }
+        self.add_finding(Code::State, entry, Some(record.seq), "`state.json` is not what the records make of it".to_owned());
+        // go on from the log's own state, so that one wrong state is not found again in every commit after it
+        let own = read_state().and_then(|bytes| State::parse(&bytes).ok());
+        self.state = Some(own.filter(|state| state.newest.sha256 == digest).unwrap_or(computed));
+    }
+
+    fn skip_unreadable(&mut self, digest: Digest, read_state: &dyn Fn() -> Option<Vec<u8>>) {
+        let seq = self.last.as_ref().map_or(1, |last| last.seq + 1);
+        self.last = Some(Pointer::to(seq, digest));
+        if let Some(state) = read_state().and_then(|bytes| State::parse(&bytes).ok()) {
+            self.state = Some(state);
+        }
+    }
+
+    fn remember(&mut self, record: &Record, digest: Digest) {
+        let pointer = Pointer::to(record.seq, digest);
+        self.note_overlap(record);
+        if let Some(key) = PlaceKey::of(record) {
+            self.places.insert(key, pointer.clone());
+        }
+        self.ids.entry(record.id.clone()).or_insert(record.seq);
+        if self.checkpoints.contains(&record.seq) {
+            self.digests.insert(record.seq, digest);
+        }
+        self.last = Some(pointer);
+        self.report.head = Some(Checkpoint { log: record.log.clone(), seq: record.seq, sha256: digest });
+        let since = self.report.period.map_or(record.recorded_at, |(since, _)| since);
+        self.report.period = Some((since, record.recorded_at));
+    }
+
+    fn note_overlap(&mut self, record: &Record) {
+        let Some(place) = PlaceKey::of(record).filter(|_| record.is_delivery()) else { return };
+        let open = self.open.entry(place.clone()).or_default();
+        if let Some(start) = record.finishes {
+            open.remove(&start);
+            return;
+        }
+        if record.status != Some(crate::core::record::Status::Running) {
+            return;
+        }
+        let other = open.iter().min().copied();
+        open.insert(record.seq);
+        let sha = record.commit.as_ref().map(|commit| commit.sha.to_string());
+        self.starts.insert(record.seq, Start { place: Some(place), sha, is_closed: false });
+        if let Some(other) = other {
+            self.note(Code::Overlap, record.seq, format!("it began while record {other} had not ended"));
+        }
+    }
+
+    fn check_checkpoint(&mut self, checkpoint: &Checkpoint) {
+        let head = self.report.head.clone();
+        let other_log = head.as_ref().is_some_and(|head| head.log != checkpoint.log);
+        let (code, message) = match self.digests.get(&checkpoint.seq) {
+            _ if other_log => (Code::CheckpointMissing, format!("the checkpoint is of log {}", checkpoint.log)),
+            Some(digest) if *digest == checkpoint.sha256 => return,
+            Some(digest) => (
+                Code::CheckpointOther,
+                format!("record {} has {digest}, the checkpoint says {}", checkpoint.seq, checkpoint.sha256),
+            ),
+            None => {
+                let newest = head.map_or("the log has none".to_owned(), |head| format!("the newest is {}", head.seq));
+                (Code::CheckpointMissing, format!("the log holds no readable record {}: {newest}", checkpoint.seq))
+            }
+        };
+        self.note(code, checkpoint.seq, message);
+    }
+}

@@ -1,0 +1,209 @@
+//! The one HTTP client: certificate authorities, proxies, time limits and what can go wrong, in one place.
+//!
+//! Git's smart protocol and GitLab's API go through it. It is built on first use, since building fails on machines without a
+//! certificate store, and nobody who writes to a local log should hear of that. Redirects are never followed here: whoever
+//! sends a request decides, so that no credential goes to another host.
+
+use reqwest::blocking::{Client, Response};
+use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::{Certificate, Method, redirect};
+use std::error::Error as _;
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+const LONGEST_CONNECT: Duration = Duration::from_secs(10);
+
+/// The moment at which to give up.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadline(Instant);
+
+impl Deadline {
+    /// As long from now as this.
+    pub fn after(limit: Duration) -> Self {
+        Deadline(Instant::now() + limit)
+    }
+
+    /// What is left, zero once it has passed.
+    pub fn remaining(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+
+    /// Whether nothing is left.
+    pub fn has_passed(self) -> bool {
+        self.remaining().is_zero()
+    }
+
+    /// The earlier of this and as long from now as that.
+    #[must_use]
+    pub fn at_most(self, limit: Duration) -> Self {
+        Deadline(self.0.min(Instant::now() + limit))
+    }
+}
+
+/// Why there is no answer, or not the one that was asked for. Texts hold no credentials.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HttpError {
+    /// The machine has no certificate store and no CA file was named.
+    #[error("no certificate authorities: this machine has no certificate store")]
+    NoCertificates,
+    /// The named CA file can't be used.
+    #[error("the CA file `{path}` can't be used: {problem}")]
+    CaFile {
+        /// Its path.
+        path: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The server's certificate was refused, or TLS failed otherwise.
+    #[error("TLS failed: {0}")]
+    Tls(String),
+    /// No connection.
+    #[error("no connection: {0}")]
+    Connect(String),
+    /// No answer in time.
+    #[error("no answer within the time limit")]
+    Timeout,
+    /// The connection broke within the request or the answer.
+    #[error("the connection broke: {0}")]
+    Broken(String),
+    /// An answer with another status than 2xx.
+    #[error("HTTP {code}{}", if .body.is_empty() { String::new() } else { format!(": {}", .body) })]
+    Status {
+        /// The status.
+        code: u16,
+        /// The beginning of the body, on one line; empty for HTML pages.
+        body: String,
+    },
+    /// The server points elsewhere.
+    #[error("the server redirects to `{0}`")]
+    Redirect(String),
+    /// An answer that makes no sense.
+    #[error("the answer makes no sense: {0}")]
+    Nonsense(String),
+}
+
+impl HttpError {
+    /// Whether the same request may go well in a moment.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            HttpError::Connect(_) | HttpError::Timeout | HttpError::Broken(_) | HttpError::Nonsense(_) => true,
+            HttpError::Status { code, .. } => *code == 429 || *code >= 500,
+            HttpError::NoCertificates | HttpError::CaFile { .. } | HttpError::Tls(_) | HttpError::Redirect(_) => false,
+        }
+    }
+}
+
+/// The client, built on first use.
+#[derive(Debug)]
+pub struct Http {
+    ca_file: Option<PathBuf>,
+    client: OnceLock<Result<Client, HttpError>>,
+}
+
+impl Http {
+    /// A client that trusts the machine's certificate store, or, where a CA file is named, only that.
+    pub fn new(ca_file: Option<PathBuf>) -> Self {
+        Http { ca_file, client: OnceLock::new() }
+    }
+
+    /// Sends a request and waits for the head of the answer, whatever its status.
+    ///
+    /// # Errors
+    /// Where no answer came. An answer with an error status is no error here: see [`expect_success`].
+    pub fn send(
+        &self,
+        method: Method,
+        url: &str,
+        headers: HeaderMap,
+        body: Vec<u8>,
+        deadline: Deadline,
+    ) -> Result<Response, HttpError> {
+        if deadline.has_passed() {
+            return Err(HttpError::Timeout);
+        }
+        let client = self.client.get_or_init(|| self.build()).as_ref().map_err(Clone::clone)?;
+        let request = client.request(method, url).headers(headers).body(body).timeout(deadline.remaining());
+        request.send().map_err(|error| classify(&error))
+    }
+
+    fn build(&self) -> Result<Client, HttpError> {
+        let mut builder = Client::builder()
+            .user_agent(concat!("deploy-record/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .connect_timeout(LONGEST_CONNECT);
+        if let Some(path) = &self.ca_file {
+            let broken = |problem: String| HttpError::CaFile { path: path.display().to_string(), problem };
+            let pem = std::fs::read(path).map_err(|error| broken(error.to_string()))?;
+            let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| broken(chain(&error)))?;
+            if certificates.is_empty() {
+                return Err(broken("it holds no PEM certificate".to_owned()));
+            }
+            builder = builder.tls_certs_only(certificates);
+        }
+        builder.build().map_err(|error| match chain(&error) {
+            text if text.contains("No CA certificates") => HttpError::NoCertificates,
+            text => HttpError::Tls(text),
+        })
+    }
+}
+
+/// The answer, if its status is 2xx.
+///
+/// # Errors
+/// [`HttpError::Redirect`] for 3xx, else [`HttpError::Status`] with the beginning of the body.
+pub fn expect_success(response: Response) -> Result<Response, HttpError> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    if status.is_redirection() {
+        let location = response.headers().get("location").and_then(|value| value.to_str().ok());
+        return Err(HttpError::Redirect(location.unwrap_or("nowhere").to_owned()));
+    }
+    Err(HttpError::Status { code: status.as_u16(), body: excerpt(response) })
+}
+
+/// A header's value; one that no header can carry becomes empty.
+pub fn header(value: &str) -> HeaderValue {
+    HeaderValue::from_str(value).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+fn excerpt(response: Response) -> String {
+    let mut bytes = Vec::new();
+    // an error page that breaks off is still an error page
+    let _ = response.take(4096).read_to_end(&mut bytes);
+    let text = String::from_utf8_lossy(&bytes);
+    let text = text.trim();
+    if text.starts_with('<') {
+        return String::new();
+    }
+    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.chars().take(200).collect()
+}
+
+fn classify(error: &reqwest::Error) -> HttpError {
+    let text = chain(error);
+    let lower = text.to_lowercase();
+    if error.is_timeout() {
+        HttpError::Timeout
+    } else if lower.contains("certificate") || lower.contains("tls") || lower.contains("invalid peer") {
+        HttpError::Tls(text)
+    } else if error.is_connect() {
+        HttpError::Connect(text)
+    } else {
+        HttpError::Broken(text)
+    }
+}
+
+/// The causes of an error, without the address, which may carry a token.
+fn chain(error: &reqwest::Error) -> String {
+    let mut text = String::new();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = inner.to_string();
+        cause = inner.source();
+    }
+    if text.is_empty() { "the request failed".to_owned() } else { text }
+}

@@ -1,0 +1,84 @@
+//! Reading a signing key from wherever it is: a file, a variable's text, a variable's base64.
+
+use super::openssh::{self, AskPassphrase};
+use super::{KeyError, text};
+use ssh_key::PrivateKey;
+use std::fs::{File, Metadata};
+use std::io::{self, Read as _};
+use std::path::Path;
+use zeroize::Zeroizing;
+
+/// The most that is read of a key file, in bytes.
+const LARGEST_KEY: usize = 64 * 1024;
+
+/// Who may read a key file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileMode {
+    /// Its owner alone, as ssh demands it.
+    OwnerOnly,
+    /// Anyone: for the file variables of a CI job, whose mode is the runner's choice.
+    Any,
+}
+
+/// Reads a private key that can sign. `source` is a path, the key's own text, or base64 of it (either alphabet, padded or
+/// not). The passphrase is asked for at most once, and only where the key is locked.
+///
+/// # Errors
+/// What is wrong with the source, and what to give instead; never any part of a key.
+pub fn load(source: &str, mode: FileMode, passphrase: AskPassphrase) -> Result<PrivateKey, KeyError> {
+    let value = text::trimmed(source);
+    if value.is_empty() {
+        return Err(KeyError::Empty);
+    }
+    if text::is_meant_as_key(value) {
+        return openssh::read(&text::private_key_bytes(value)?, passphrase);
+    }
+    let (content, metadata) = read_file(value)?;
+    let bytes = std::str::from_utf8(&content)
+        .map_err(|_| KeyError::NotAKey(content.len()))
+        .and_then(text::private_key_bytes)
+        .map_err(|error| match error {
+        KeyError::NotAKey(_) => KeyError::NotAKeyFile(value.into()),
+        other => other,
+    })?;
+    if mode == FileMode::OwnerOnly {
+        check_owner_only(Path::new(value), &metadata)?;
+    }
+    openssh::read(&bytes, passphrase)
+}
+
+fn read_file(value: &str) -> Result<(Zeroizing<Vec<u8>>, Metadata), KeyError> {
+    let path = Path::new(value);
+    let unreadable = |source: io::Error| match source.kind() {
+        io::ErrorKind::PermissionDenied => KeyError::Unreadable { path: path.to_owned(), source },
+        _ if !text::is_harmless_path(value) => KeyError::NotAKey(value.chars().count()),
+        io::ErrorKind::NotFound => KeyError::Missing(path.to_owned()),
+        _ => KeyError::Unreadable { path: path.to_owned(), source },
+    };
+    let file = File::open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if metadata.is_dir() {
+        return Err(KeyError::Directory(path.to_owned()));
+    }
+    let mut content = Zeroizing::new(Vec::with_capacity(LARGEST_KEY + 1));
+    file.take(LARGEST_KEY as u64 + 1).read_to_end(&mut content).map_err(unreadable)?;
+    if content.len() > LARGEST_KEY {
+        return Err(KeyError::TooLarge(LARGEST_KEY));
+    }
+    Ok((content, metadata))
+}
+
+#[cfg(unix)]
+fn check_owner_only(path: &Path, metadata: &Metadata) -> Result<(), KeyError> {
+    use std::os::unix::fs::MetadataExt as _;
+    let mode = metadata.mode() & 0o7777;
+    match mode & 0o077 {
+        0 => Ok(()),
+        _ => Err(KeyError::Unprotected { path: path.to_owned(), mode }),
+    }
+}
+
+#[cfg(not(unix))]
+fn check_owner_only(_path: &Path, _metadata: &Metadata) -> Result<(), KeyError> {
+    Ok(())
+}

@@ -1,0 +1,110 @@
+//! What is new in a commit since another one.
+
+use super::RepoError;
+use crate::core::record::{Changes, Line, MergeRequest};
+use git2::{DiffOptions, ErrorCode, Oid, Repository};
+use regex::Regex;
+use std::sync::LazyLock;
+
+const MOST_NAMES: usize = 100;
+const MOST_MERGE_REQUESTS: usize = 200;
+
+/// Words with a number that look like tickets and are standards.
+const NO_TICKETS: &[&str] = &[
+    "UTF", "SHA", "ISO", "RFC", "CVE", "CWE", "TLS", "HTTP", "IPV", "MD", "AES", "RSA", "UTC", "GMT", "ISBN", "BASE", "WIN",
+    "X",
+];
+
+/// The pattern for tickets, where the configuration has none: `PAY-7`.
+pub fn default_ticket_pattern() -> &'static Regex {
+    static PATTERN: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"\b[A-Z][A-Z0-9]+-[1-9][0-9]*\b").unwrap_or_else(|_| unreachable!("a constant, tried by a test"))
+    });
+    &PATTERN
+}
+
+pub(super) fn between(
+    repository: &Repository,
+    previous: Oid,
+    to: Oid,
+    tickets: &Regex,
+    path: Option<&str>,
+) -> Result<Changes, RepoError> {
+    let mut changes = Changes { files: files(repository, previous, to)?, ..Changes::default() };
+    if changes.files.is_none() || repository.find_commit(previous).is_err() {
+        changes.incomplete = Some(true);
+        return Ok(changes);
+    }
+    let mut walk = repository.revwalk()?;
+    walk.push(to)?;
+    walk.hide(previous)?;
+    let mut count = 0;
+    for id in walk {
+        let commit = repository.find_commit(id?)?;
+        count += 1;
+        if lacks_parents(&commit) {
+            changes.incomplete = Some(true);
+        }
+        let message = String::from_utf8_lossy(commit.message_raw_bytes()).into_owned();
+        add(&mut changes.authors, &String::from_utf8_lossy(commit.author().name_bytes()));
+        for ticket in tickets.find_iter(&message).map(|found| found.as_str()).filter(|ticket| is_ticket(ticket)) {
+            add(&mut changes.tickets, ticket);
+        }
+        add_merge_requests(&mut changes.merge_requests, &message, path);
+    }
+    if changes.incomplete != Some(true) {
+        changes.commits = Some(count);
+    }
+    changes.merge_requests.sort_by_key(|request| request.iid);
+    Ok(changes)
+}
+
+/// Number of files that differ; `None` where one of the two commits is not here.
+fn files(repository: &Repository, previous: Oid, to: Oid) -> Result<Option<u64>, RepoError> {
+    let tree = |id| match repository.find_commit(id).and_then(|commit| commit.tree()) {
+        Ok(tree) => Ok(Some(tree)),
+        Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+        Err(error) => Err(error),
+    };
+    let (Some(previous), Some(to)) = (tree(previous)?, tree(to)?) else { return Ok(None) };
+    let diff = repository.diff_tree_to_tree(Some(&previous), Some(&to), Some(DiffOptions::new().skip_binary_check(true)));
+    Ok(u64::try_from(diff?.deltas().len()).ok())
+}
+
+/// Whether a shallow clone cuts the history off here: the commit names parents that are not seen.
+fn lacks_parents(commit: &git2::Commit) -> bool {
+    let header = String::from_utf8_lossy(commit.raw_header_bytes());
+    header.lines().filter(|line| line.starts_with("parent ")).count() != commit.parent_count()
+}
+
+fn is_ticket(text: &str) -> bool {
+    let word = text.split('-').next().unwrap_or_default();
+    !NO_TICKETS.contains(&word)
+}
+
+fn add(list: &mut Vec<Line>, text: &str) {
+    let Some(line) = Line::clean(text) else { return };
+    if list.len() < MOST_NAMES && !list.contains(&line) {
+        list.push(line);
+    }
+}
+
+/// The merge requests that a merge or squash commit names: `See merge request grp/app!12`.
+fn add_merge_requests(list: &mut Vec<MergeRequest>, message: &str, path: Option<&str>) {
+    for line in message.lines() {
+        let Some((of, iid)) = line.strip_prefix("See merge request ").and_then(|rest| rest.rsplit_once('!')) else { continue };
+        let is_ours = of.is_empty() || path.is_none_or(|path| path == of);
+        let Ok(iid) = iid.trim().parse::<u64>() else { continue };
+        let is_new = !list.iter().any(|known| known.iid == iid);
+        if is_ours && is_new && iid < 1 << 53 && list.len() < MOST_MERGE_REQUESTS {
+            list.push(MergeRequest {
+                iid,
+                author: None,
+                merged_by: None,
+                merged_at: None,
+                approved_by: Vec::new(),
+                newer: Default::default(),
+            });
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! More history than a shallow clone has, fetched beside it: the job's own checkout is not touched.
+
+use super::{RepoError, changes, oid};
+use crate::core::record::{Changes, CommitId};
+use crate::git::{Advertised, GitRemote};
+use crate::http::{Deadline, HttpError};
+use git2::Repository;
+use regex::Regex;
+use tempfile::TempDir;
+
+/// Depths that are tried one after the other; the last is all of it.
+const DEPTHS: [i32; 4] = [50, 500, 5000, i32::MAX];
+
+/// A scratch repository with two commits and, if it can be had, the history between them.
+pub struct Deepened {
+    repository: Repository,
+    _scratch: TempDir,
+}
+
+impl Deepened {
+    /// Fetches `to`, and `previous` as its ancestor, as deep as needed and as the time allows.
+    ///
+    /// # Errors
+    /// Where nothing could be fetched.
+    pub fn fetch(remote: &GitRemote, previous: &CommitId, to: &CommitId, deadline: Deadline) -> Result<Deepened, HttpError> {
+        let nonsense = |problem: String| HttpError::Nonsense(problem);
+        let scratch =
+            tempfile::Builder::new().prefix("deploy-record.").tempdir().map_err(|error| nonsense(error.to_string()))?;
+        let repository = Repository::init_bare(scratch.path()).map_err(|error| nonsense(error.message().to_owned()))?;
+        let wanted =
+            |_: &Advertised| vec![format!("+{to}:refs/deploy-record/to"), format!("+{previous}:refs/deploy-record/previous")];
+        let mut is_fetched = false;
+        for depth in DEPTHS {
+            match remote.fetch(&repository, depth, deadline, wanted) {
+                Ok(_) => is_fetched = true,
+                Err(error) if !is_fetched => return Err(error),
+                Err(_) => break, // what is there is better than nothing, and is marked incomplete
+            }
+            let ids = oid(previous).and_then(|previous| Ok((oid(to)?, previous)));
+            if ids.is_ok_and(|(to, previous)| repository.graph_descendant_of(to, previous).unwrap_or(false)) {
+                break;
+            }
+        }
+        Ok(Deepened { repository, _scratch: scratch })
+    }
+
+    /// As [`super::Checkout::changes`].
+    ///
+    /// # Errors
+    /// Where the repository is damaged.
+    pub fn changes(
+        &self,
+        previous: &CommitId,
+        to: &CommitId,
+        tickets: &Regex,
+        path: Option<&str>,
+    ) -> Result<Changes, RepoError> {
+        changes::between(&self.repository, oid(previous)?, oid(to)?, tickets, path)
+    }
+}

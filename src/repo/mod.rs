@@ -1,0 +1,212 @@
+//! The repository at hand: commits, versions and differences, as git has them.
+
+mod changes;
+pub mod default_branch;
+mod history;
+mod ownership;
+#[cfg(test)]
+mod tests;
+mod version;
+
+pub use changes::default_ticket_pattern;
+pub use history::Deepened;
+
+use crate::core::record::{Changes, Commit, CommitId, Line, Time};
+use chrono::DateTime;
+use git2::{ErrorCode, ObjectType, Oid, Repository};
+use regex::Regex;
+use std::path::Path;
+
+/// The most that a file of the default branch may hold to be read, in bytes.
+const LARGEST_FILE: usize = 1024 * 1024;
+
+/// Why the repository at hand can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RepoError {
+    /// It belongs to another user.
+    #[error(
+        "the repository at `{0}` belongs to another user; if that is right, run `git config --global --add safe.directory {0}`"
+    )]
+    Owner(String),
+    /// Anything else that git says.
+    #[error("git: {0}")]
+    Git(String),
+}
+
+impl From<git2::Error> for RepoError {
+    fn from(error: git2::Error) -> Self {
+        RepoError::Git(error.message().to_owned())
+    }
+}
+
+/// A repository on this machine, with or without a work tree.
+pub struct Checkout {
+    repository: Repository,
+}
+
+impl Checkout {
+    /// The repository at or above a folder; `None` where there is none.
+    ///
+    /// # Errors
+    /// Where there is one that can't be used. `trust_owner`: it may belong to another user.
+    pub fn discover(directory: &Path, trust_owner: bool) -> Result<Option<Checkout>, RepoError> {
+        match ownership::discover(directory, trust_owner) {
+            Ok(repository) => Ok(Some(Checkout { repository })),
+            Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+            Err(error) if error.code() == ErrorCode::Owner => Err(RepoError::Owner(directory.display().to_string())),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The git directory that all worktrees share.
+    pub fn git_dir(&self) -> &Path {
+        self.repository.commondir()
+    }
+
+    /// The work tree.
+    pub fn work_dir(&self) -> Option<&Path> {
+        self.repository.workdir()
+    }
+
+    /// The commit that is checked out.
+    pub fn head(&self) -> Option<CommitId> {
+        commit_id(self.repository.head().ok()?.peel_to_commit().ok()?.id())
+    }
+
+    /// The branch that is checked out; `None` when detached.
+    pub fn branch(&self) -> Option<Line> {
+        let head = self.repository.find_reference("HEAD").ok()?;
+        let name = head.symbolic_target_bytes()?;
+        Line::clean(&String::from_utf8_lossy(name.strip_prefix(b"refs/heads/")?))
+    }
+
+    /// The commit that a revision such as `HEAD~1`, a tag or a short id names.
+    pub fn resolve(&self, revision: &str) -> Option<CommitId> {
+        commit_id(self.repository.revparse_single(revision).ok()?.peel_to_commit().ok()?.id())
+    }
+
+    /// What git knows of a commit; `None` where it is not here, as in a shallow clone.
+    ///
+    /// # Errors
+    /// Where the repository is damaged.
+    pub fn commit(&self, id: &CommitId) -> Result<Option<Commit>, RepoError> {
+        let commit = match self.repository.find_commit(oid(id)?) {
+            Ok(commit) => commit,
+            Err(error) if error.code() == ErrorCode::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let author = commit.author();
+        Ok(Some(Commit {
+            sha: id.clone(),
+            title: commit.summary_bytes().and_then(|title| Line::clean(&String::from_utf8_lossy(title))),
+            author: Line::clean(&String::from_utf8_lossy(author.name_bytes())),
+            authored_at: DateTime::from_timestamp(author.when().seconds(), 0).map(Time::new),
+            branch: None,
+            tag: None,
+            newer: Default::default(),
+        }))
+    }
+
+    /// The version that git knows for a commit: a tag, else `git describe`, where history allows it to be right.
+    pub fn version_of(&self, id: &CommitId) -> Option<String> {
+        version::of(&self.repository, oid(id).ok()?)
+    }
+
+    /// What is new in `to` since `previous`. `path` is the project's, for its merge requests.
+    ///
+    /// # Errors
+    /// Where the repository is damaged. What a shallow clone does not have is marked `incomplete`.
+    pub fn changes(
+        &self,
+        previous: &CommitId,
+        to: &CommitId,
+        tickets: &Regex,
+        path: Option<&str>,
+    ) -> Result<Changes, RepoError> {
+        changes::between(&self.repository, oid(previous)?, oid(to)?, tickets, path)
+    }
+
+    /// The person's name, as git's configuration has it.
+    pub fn user_name(&self) -> Option<Line> {
+        let name = self.repository.config().ok()?.get_string("user.name").ok()?;
+        Line::clean(&name)
+    }
+
+    /// Git's signing key, where it is an SSH key (`gpg.format ssh`).
+    pub fn signing_key(&self) -> Option<String> {
+        let config = self.repository.config().ok()?;
+        if config.get_string("gpg.format").ok()? != "ssh" {
+            return None;
+        }
+        config.get_string("user.signingkey").ok().filter(|key| !key.is_empty())
+    }
+
+    /// Name and commit of the default branch: the remote's, else the branch that is checked out.
+    pub fn default_branch_commit(&self) -> Option<(String, CommitId)> {
+        let head = self.repository.find_reference("refs/remotes/origin/HEAD").or_else(|_| self.repository.head()).ok()?;
+        let name = String::from_utf8_lossy(head.resolve().ok()?.shorthand_bytes()).into_owned();
+        Some((name, commit_id(head.peel_to_commit().ok()?.id())?))
+    }
+
+    /// The content of a file in a commit; `None` where there is no such regular file.
+    ///
+    /// # Errors
+    /// Where it is larger than 1 MiB, or the repository is damaged.
+    pub fn read_file(&self, commit: &CommitId, path: &str) -> Result<Option<Vec<u8>>, RepoError> {
+        read_file(&self.repository, oid(commit)?, path)
+    }
+
+    /// Whether a commit and its files are here.
+    pub fn has(&self, commit: &CommitId) -> bool {
+        oid(commit).is_ok_and(|id| self.repository.find_commit(id).and_then(|commit| commit.tree()).is_ok())
+    }
+
+    /// Name and address of the remote from which this branch was fetched.
+    pub fn remote_with_branch(&self, branch: &str) -> Option<(String, String)> {
+        let remotes = self.repository.remotes().ok()?;
+        let names = remotes.iter().filter_map(|name| name.ok().flatten());
+        let has_branch = |name: &&str| self.repository.find_reference(&format!("refs/remotes/{name}/{branch}")).is_ok();
+        let name = names.into_iter().find(has_branch)?;
+        Some((name.to_owned(), self.remote_url(name)?))
+    }
+
+    /// The project's path, as `origin` has it: `grp/app` of `git@gitlab.example:grp/app.git`. `None` for a folder.
+    pub fn project_path(&self) -> Option<String> {
+        let url = self.remote_url("origin")?;
+        let path = match url::Url::parse(&url) {
+            Ok(url) if url.has_host() => url.path().to_owned(),
+            Ok(_) => return None,
+            Err(_) => url.split_once(':').filter(|(host, _)| host.contains('@'))?.1.to_owned(),
+        };
+        let path = path.trim_matches('/');
+        Some(path.strip_suffix(".git").unwrap_or(path).to_owned()).filter(|path| !path.is_empty())
+    }
+
+    fn remote_url(&self, name: &str) -> Option<String> {
+        let remote = self.repository.find_remote(name).ok()?;
+        remote.url().ok().map(str::to_owned)
+    }
+}
+
+fn read_file(repository: &Repository, commit: Oid, path: &str) -> Result<Option<Vec<u8>>, RepoError> {
+    let tree = repository.find_commit(commit)?.tree()?;
+    let entry = match tree.get_path(Path::new(path)) {
+        Ok(entry) if entry.kind() == Some(ObjectType::Blob) && entry.filemode() != 0o120_000 => entry,
+        Ok(_) => return Ok(None),
+        Err(error) if error.code() == ErrorCode::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let blob = repository.find_blob(entry.id())?;
+    if blob.size() > LARGEST_FILE {
+        return Err(RepoError::Git(format!("`{path}` is larger than 1 MiB")));
+    }
+    Ok(Some(blob.content().to_vec()))
+}
+
+fn oid(id: &CommitId) -> Result<Oid, git2::Error> {
+    Oid::from_str(id.as_str())
+}
+
+fn commit_id(id: Oid) -> Option<CommitId> {
+    CommitId::new(id.to_string()).ok()
+}

@@ -1,0 +1,50 @@
+//! Who signs: a principal, an address for git's committer line, and a key.
+
+use crate::core::record::Name;
+use crate::core::seal::{self, SealError};
+use ssh_key::{PrivateKey, PublicKey};
+use std::fmt;
+
+/// A key with the principal whose it is.
+#[derive(Clone)]
+pub struct Signer {
+    principal: Name,
+    email: String,
+    key: PrivateKey,
+}
+
+impl Signer {
+    /// The signer with this key, which must be decrypted.
+    pub fn new(principal: Name, email: String, key: PrivateKey) -> Self {
+        Signer { principal, email, key }
+    }
+
+    /// The principal that records name as `signer`.
+    pub fn principal(&self) -> &Name {
+        &self.principal
+    }
+
+    /// The address in the committer line.
+    pub fn email(&self) -> &str {
+        &self.email
+    }
+
+    /// The public half of the key.
+    pub fn public_key(&self) -> PublicKey {
+        self.key.public_key().clone()
+    }
+
+    /// Signs; gives the armored signature.
+    ///
+    /// # Errors
+    /// As [`seal::sign`].
+    pub fn sign(&self, namespace: &str, message: &[u8]) -> Result<String, anyhow::Error> {
+        seal::sign(&self.key, namespace, message).map_err(|error: SealError| anyhow::anyhow!("can't sign: {error}"))
+    }
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        write!(formatter, "Signer({})", self.principal)
+    }
+}

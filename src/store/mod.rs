@@ -1,0 +1,50 @@
+//! Where the log is kept: a branch of a git repository, on this machine or behind HTTP(S).
+//!
+//! An append is a compare-and-swap: fetch the tip, build a commit on it, publish without force. What certainly did not happen
+//! and what may have happened are different errors ([`PublishError`]), because only the first may simply be tried again.
+
+mod log_store;
+mod objects;
+
+pub use log_store::{Depth, LogStore};
+pub use objects::NewCommit;
+
+use crate::http::HttpError;
+
+/// Why the log could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The log's server could not be reached, or said no.
+    #[error("can't reach {log}: {source}")]
+    Unreachable {
+        /// The log.
+        log: String,
+        /// What went wrong.
+        source: HttpError,
+    },
+    /// A repository on this machine can't be used.
+    #[error("can't use {log}: {problem}")]
+    Repository {
+        /// The log, or the repository.
+        log: String,
+        /// What git says, and what to do.
+        problem: String,
+    },
+}
+
+/// Why a commit is not, or may not be, on the branch.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// Somebody else was faster: nothing changed.
+    #[error("the branch moved meanwhile")]
+    Conflict,
+    /// The server said no: nothing changed.
+    #[error("the server refused the push: {0}")]
+    Refused(String),
+    /// The server could not be asked: nothing changed.
+    #[error(transparent)]
+    NotSent(StoreError),
+    /// No verdict came back: it may be on the branch or not.
+    #[error("the push was sent, and then: {0}")]
+    Unknown(HttpError),
+}

@@ -1,0 +1,87 @@
+//! Log commits as git objects: reading and writing them.
+
+use crate::core::log::entry::{CommitSignature, File, RawEntry};
+use crate::core::record::CommitId;
+use git2::{Commit, ErrorCode, Oid, Repository, Signature, Time};
+
+/// What a new log commit is made of.
+#[derive(Debug, Clone)]
+pub struct NewCommit<'a> {
+    /// Name and content of its files.
+    pub files: Vec<(&'static str, &'a [u8])>,
+    /// Its message.
+    pub message: &'a str,
+    /// Author and committer: the principal.
+    pub name: &'a str,
+    /// Their address.
+    pub email: &'a str,
+    /// Seconds since 1970, UTC; never before the parent's, since servers then walk the whole history.
+    pub time: i64,
+}
+
+/// Signs the bytes of a commit with namespace `git`; gives the armored signature.
+pub type CommitSigner<'a> = dyn Fn(&[u8]) -> anyhow::Result<String> + 'a;
+
+pub(super) fn read(repository: &Repository, id: Oid) -> Result<RawEntry, git2::Error> {
+    let commit = repository.find_commit(id)?;
+    let tree = commit.tree()?;
+    let files = tree.iter().map(|entry| File {
+        name: String::from_utf8_lossy(entry.name_bytes()).into_owned(),
+        mode: entry.filemode().cast_unsigned(),
+        blob: entry.id().to_string(),
+    });
+    Ok(RawEntry {
+        commit: commit_id(id)?,
+        parents: parents(&commit)?,
+        files: files.collect(),
+        message: String::from_utf8_lossy(commit.message_raw_bytes()).into_owned(),
+        record: blob(repository, &commit, "record.json")?,
+        signature: blob(repository, &commit, "record.json.sig")?,
+    })
+}
+
+/// The parents as the commit names them: libgit2 hides those that a shallow clone does not have.
+fn parents(commit: &Commit) -> Result<Vec<CommitId>, git2::Error> {
+    let header = String::from_utf8_lossy(commit.raw_header_bytes());
+    let ids = header.lines().take_while(|line| !line.is_empty()).filter_map(|line| line.strip_prefix("parent "));
+    ids.map(|id| CommitId::new(id).map_err(|problem| git2::Error::from_str(&problem))).collect()
+}
+
+/// The content of one file of a commit; empty where there is no such file.
+pub(super) fn blob(repository: &Repository, commit: &Commit, name: &str) -> Result<Vec<u8>, git2::Error> {
+    let tree = commit.tree()?;
+    let Some(entry) = tree.get_name(name) else { return Ok(Vec::new()) };
+    match repository.find_blob(entry.id()) {
+        Ok(blob) => Ok(blob.content().to_vec()),
+        Err(error) if error.code() == ErrorCode::NotFound => Ok(Vec::new()), // a folder or a submodule of that name
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) fn signature(repository: &Repository, id: Oid) -> Result<Option<CommitSignature>, git2::Error> {
+    match repository.extract_signature(&id, None) {
+        Ok((armored, payload)) => Ok(Some(CommitSignature { armored: armored.to_vec(), payload: payload.to_vec() })),
+        Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) fn write(repository: &Repository, new: &NewCommit, parent: Option<Oid>, sign: &CommitSigner) -> anyhow::Result<Oid> {
+    let mut tree = repository.treebuilder(None)?;
+    for (name, content) in &new.files {
+        tree.insert(name, repository.blob(content)?, 0o100_644)?;
+    }
+    let tree = repository.find_tree(tree.write()?)?;
+    let parent = parent.map(|parent| repository.find_commit(parent)).transpose()?;
+    let time = parent.as_ref().map_or(new.time, |parent| new.time.max(parent.time().seconds()));
+    let person = Signature::new(new.name, new.email, &Time::new(time, 0))?;
+    let parents: Vec<_> = parent.iter().collect();
+    let buffer = repository.commit_create_buffer(&person, &person, new.message, &tree, &parents)?;
+    let text = buffer.as_str().map_err(|_| anyhow::anyhow!("the commit is not UTF-8"))?;
+    let signature = sign(text.as_bytes())?;
+    Ok(repository.commit_signed(text, signature.trim_end(), Some("gpgsig"))?)
+}
+
+pub(super) fn commit_id(id: Oid) -> Result<CommitId, git2::Error> {
+    CommitId::new(id.to_string()).map_err(|problem| git2::Error::from_str(&problem))
+}

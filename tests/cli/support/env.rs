@@ -1,0 +1,199 @@
+//! A place of its own for each test: its own home, environment, repository.
+
+use super::git_server::GitServer;
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use tempfile::TempDir;
+
+/// A temporary home with a repository, and the environment in which the program runs there.
+pub struct TestEnv {
+    root: TempDir,
+    variables: BTreeMap<String, String>,
+}
+
+/// What a run of the program gave.
+#[derive(Debug)]
+pub struct Output {
+    pub stdout: String,
+    pub stderr: String,
+    pub code: i32,
+}
+
+impl Output {
+    #[track_caller]
+    pub fn expect(&self, code: i32) -> &Self {
+        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    #[track_caller]
+    pub fn says(&self, words: &str) -> &Self {
+        assert!(self.stderr.contains(words), "expected `{words}` in stderr:\n{}\nstdout:\n{}", self.stderr, self.stdout);
+        self
+    }
+
+    #[track_caller]
+    pub fn shows(&self, words: &str) -> &Self {
+        assert!(self.stdout.contains(words), "expected `{words}` in stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+}
+
+impl TestEnv {
+    /// A repository with two commits and no remote.
+    pub fn new() -> Self {
+        let env = Self::without_repository();
+        env.git(&["init", "--quiet", "--initial-branch=main", "."]);
+        env.commit("First commit");
+        env.commit("Round half up, PAY-7");
+        env
+    }
+
+    /// An empty folder.
+    pub fn without_repository() -> Self {
+        let root = tempfile::Builder::new().prefix("deploy-record-test.").tempdir().expect("a temporary folder");
+        let mut env = TestEnv { root, variables: BTreeMap::new() };
+        std::fs::create_dir(env.root.path().join("home")).expect("home");
+        std::fs::create_dir(env.path()).expect("work");
+        for (name, value) in [
+            ("PATH", std::env::var("PATH").expect("PATH")),
+            ("HOME", env.root.path().join("home").display().to_string()),
+            ("GIT_CONFIG_GLOBAL", "/dev/null".to_owned()),
+            ("GIT_CONFIG_NOSYSTEM", "1".to_owned()),
+            ("GIT_TERMINAL_PROMPT", "0".to_owned()),
+            ("LC_ALL", "C.UTF-8".to_owned()),
+        ] {
+            env.set(name, &value);
+        }
+        env
+    }
+
+    /// Where the repository is, and where the program runs.
+    pub fn path(&self) -> PathBuf {
+        self.root.path().join("work")
+    }
+
+    /// A folder beside the repository.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.variables.insert(name.to_owned(), value.to_owned());
+    }
+
+    pub fn unset(&mut self, name: &str) {
+        self.variables.remove(name);
+    }
+
+    pub fn commit(&self, message: &str) {
+        self.git(&["commit", "--quiet", "--allow-empty", "-m", message]);
+    }
+
+    /// Runs real git in the repository; gives its output.
+    #[track_caller]
+    pub fn git(&self, arguments: &[&str]) -> String {
+        self.git_with(arguments, b"")
+    }
+
+    #[track_caller]
+    pub fn git_with(&self, arguments: &[&str], input: &[u8]) -> String {
+        let identity = ["-c", "user.name=Ann Ö.", "-c", "user.email=ann@acme.example"];
+        let output = self.run(OsStr::new("git"), &[&identity, arguments].concat(), input);
+        assert_eq!(output.code, 0, "git {arguments:?}: {}", output.stderr);
+        output.stdout.trim_end().to_owned()
+    }
+
+    /// Runs the program.
+    pub fn deploy_record(&self, arguments: &[&str]) -> Output {
+        self.run(OsStr::new(env!("CARGO_BIN_EXE_deploy-record")), arguments, b"")
+    }
+
+    pub fn deploy_record_with(&self, arguments: &[&str], input: &[u8]) -> Output {
+        self.run(OsStr::new(env!("CARGO_BIN_EXE_deploy-record")), arguments, input)
+    }
+
+    /// The program, ready to be started.
+    pub fn command(&self, program: &OsStr, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command.args(arguments).env_clear().envs(&self.variables).current_dir(self.path());
+        command
+    }
+
+    pub fn run(&self, program: &OsStr, arguments: &[&str], input: &[u8]) -> Output {
+        let mut command = self.command(program, arguments);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("can't run {}: {error}; install it", program.display()));
+        child.stdin.take().expect("stdin").write_all(input).ok();
+        let output = child.wait_with_output().expect("output");
+        Output {
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+            code: output.status.code().unwrap_or(-1),
+        }
+    }
+
+    /// Makes this the checkout of a job of `grp/app` on that server, with a key that the default branch trusts.
+    pub fn gitlab_job(server: &GitServer) -> Self {
+        let mut env = TestEnv::new();
+        let key = env.key("ci", "ed25519");
+        let public = std::fs::read_to_string(key.with_extension("pub")).expect("public key");
+        let words: Vec<_> = public.split_whitespace().take(2).collect();
+        std::fs::create_dir(env.path().join(".deploy-record")).expect("folder");
+        let line = format!("ci:main namespaces=\"git,deploy-record\" {}\n", words.join(" "));
+        std::fs::write(env.path().join(".deploy-record/allowed_signers"), line).expect("trust root");
+        env.git(&["add", ".deploy-record"]);
+        env.commit("Trust the pipeline's key");
+        env.git(&["push", "--quiet", &server.repository().display().to_string(), "HEAD:main"]);
+        let sha = env.git(&["rev-parse", "HEAD"]);
+        for (name, value) in [
+            ("GITLAB_CI", "true"),
+            ("CI_SERVER_URL", &server.url()),
+            ("CI_PROJECT_URL", server.project_url().trim_end_matches(".git")),
+            ("CI_PROJECT_PATH", "grp/app"),
+            ("CI_PROJECT_ID", "42"),
+            ("CI_PROJECT_DIR", &env.path().display().to_string()),
+            ("CI_COMMIT_SHA", &sha),
+            ("CI_COMMIT_BRANCH", "main"),
+            ("CI_COMMIT_MESSAGE", "pay ${CI_JOB_TOKEN}"),
+            ("CI_JOB_ID", "302"),
+            ("CI_JOB_NAME", "deploy"),
+            ("CI_JOB_TOKEN", server.job_token()),
+            ("CI_PIPELINE_ID", "574"),
+            ("CI_PIPELINE_SOURCE", "push"),
+            ("GITLAB_USER_LOGIN", "ann"),
+            ("GITLAB_USER_ID", "7"),
+            ("DEPLOY_RECORD_KEY", &key.display().to_string()),
+        ] {
+            env.set(name, value);
+        }
+        if let Some(ca_file) = server.ca_file() {
+            env.set("CI_SERVER_TLS_CA_FILE", &ca_file.display().to_string());
+        }
+        env
+    }
+
+    /// A key made by `ssh-keygen`, beside the repository.
+    pub fn key(&self, name: &str, kind: &str) -> PathBuf {
+        let path = self.beside(name);
+        let arguments = ["-q", "-t", kind, "-N", "", "-C", name, "-f", &path.display().to_string()];
+        let output = self.run(OsStr::new("ssh-keygen"), &arguments, b"");
+        assert_eq!(output.code, 0, "{}", output.stderr);
+        path
+    }
+
+    /// The records of a log branch in a repository, the oldest first.
+    pub fn records(&self, repository: &Path) -> Vec<serde_json::Value> {
+        let repository = repository.display().to_string();
+        let commits = self.git(&["-C", &repository, "rev-list", "--reverse", "deploy-log"]);
+        let read = |commit: &str| self.git(&["-C", &repository, "cat-file", "blob", &format!("{commit}:record.json")]);
+        commits.lines().map(|commit| serde_json::from_str(&read(commit)).expect("a record")).collect()
+    }
+}

@@ -1,0 +1,175 @@
+//! Each way of tampering is found and named. The branch is rewritten with git's own plumbing.
+
+use crate::support::env::{Output, TestEnv};
+
+/// A log of five records, and what rewrites it.
+struct Log {
+    env: TestEnv,
+}
+
+impl Log {
+    fn new() -> Self {
+        let env = TestEnv::new();
+        for version in ["1", "2", "3", "4", "5"] {
+            env.deploy_record(&["record", "-e", "production", "--version", version, "--status", "success"]).expect(0);
+        }
+        env.deploy_record(&["verify"]).expect(0);
+        Log { env }
+    }
+
+    fn commits(&self) -> Vec<String> {
+        self.env.git(&["rev-list", "--reverse", "deploy-log"]).lines().map(str::to_owned).collect()
+    }
+
+    /// A commit with another's tree and message, on that parent, unsigned.
+    fn copy(&self, commit: &str, parent: Option<&str>) -> String {
+        let message = self.env.git(&["log", "-1", "--format=%B", commit]);
+        self.make(&format!("{commit}^{{tree}}"), parent, &message)
+    }
+
+    fn make(&self, tree: &str, parent: Option<&str>, message: &str) -> String {
+        let tree = self.env.git(&["rev-parse", tree]);
+        let mut arguments = vec!["commit-tree", &tree];
+        if let Some(parent) = parent {
+            arguments.extend(["-p", parent]);
+        }
+        self.env.git_with(&arguments, message.as_bytes())
+    }
+
+    /// The branch anew, of copies of these commits.
+    fn rebuild(&self, commits: &[&str]) {
+        let mut parent: Option<String> = None;
+        for commit in commits {
+            parent = Some(self.copy(commit, parent.as_deref()));
+        }
+        self.set(&parent.expect("a commit"));
+    }
+
+    fn set(&self, commit: &str) {
+        self.env.git(&["update-ref", "refs/heads/deploy-log", commit]);
+    }
+
+    /// A tree like that commit's, but with another content of one file.
+    fn tree_with(&self, commit: &str, name: &str, content: &str) -> String {
+        let blob = self.env.git_with(&["hash-object", "-w", "--stdin"], content.as_bytes());
+        let listing = self.env.git(&["ls-tree", commit]);
+        let line = |line: &str| {
+            if line.ends_with(&format!("\t{name}")) { format!("100644 blob {blob}\t{name}") } else { line.to_owned() }
+        };
+        let listing: Vec<_> = listing.lines().map(line).collect();
+        self.env.git_with(&["mktree"], (listing.join("\n") + "\n").as_bytes())
+    }
+
+    fn file(&self, commit: &str, name: &str) -> String {
+        self.env.git(&["cat-file", "blob", &format!("{commit}:{name}")]) + "\n"
+    }
+
+    fn verify(&self) -> Output {
+        self.env.deploy_record(&["verify"])
+    }
+
+    fn replace_third(&self, name: &str, from: &str, to: &str) {
+        let commits = self.commits();
+        let content = self.file(&commits[2], name);
+        assert!(content.contains(from), "{content}");
+        let tree = self.tree_with(&commits[2], name, &content.replace(from, to));
+        let message = self.env.git(&["log", "-1", "--format=%B", &commits[2]]);
+        let third = self.make(&tree, Some(&commits[1]), &message);
+        let fourth = self.copy(&commits[3], Some(&third));
+        self.set(&self.copy(&commits[4], Some(&fourth)));
+    }
+}
+
+#[test]
+fn an_edited_record() {
+    let log = Log::new();
+    log.replace_third("record.json", "\"version\": \"3\"", "\"version\": \"9\"");
+    log.verify()
+        .expect(1)
+        .shows("signature-wrong record 3")
+        .shows("prev record 4")
+        .shows("commit-trailers record 3")
+        .shows("NOT VERIFIED");
+}
+
+#[test]
+fn an_unreadable_record() {
+    let log = Log::new();
+    log.replace_third("record.json", "{", "[");
+    log.verify().expect(1).shows("record-unreadable").shows("prev record 4");
+}
+
+#[test]
+fn a_damaged_signature() {
+    let log = Log::new();
+    log.replace_third("record.json.sig", "BEGIN", "BEGONE");
+    log.verify().expect(1).shows("signature-damaged record 3");
+}
+
+#[test]
+fn another_state() {
+    let log = Log::new();
+    log.replace_third("state.json", "production", "canada");
+    let output = log.verify();
+    output.expect(1).shows("state record 3");
+    assert!(!output.stdout.contains("state record 5"), "named once: {}", output.stdout);
+}
+
+#[test]
+fn records_cut_out_reordered_and_doubled() {
+    let log = Log::new();
+    let commits = log.commits();
+    let commits: Vec<_> = commits.iter().map(String::as_str).collect();
+    log.rebuild(&[commits[0], commits[1], commits[3], commits[4]]);
+    log.verify().expect(1).shows("sequence record 4: expected record 3").shows("prev record 4");
+    log.rebuild(&[commits[0], commits[2], commits[1], commits[3], commits[4]]);
+    log.verify().expect(1).shows("sequence record 3: expected record 2").shows("sequence record 2");
+    log.rebuild(&[commits[0], commits[1], commits[1], commits[2], commits[3], commits[4]]);
+    log.verify().expect(1).shows("duplicate-id record 2").shows("sequence record 2");
+    log.rebuild(&commits[1..]);
+    log.verify().expect(1).shows("sequence record 2: expected record 1");
+}
+
+#[test]
+fn other_trailers_unsigned_and_foreign_commits() {
+    let log = Log::new();
+    let commits = log.commits();
+    let message = log.env.git(&["log", "-1", "--format=%B", &commits[4]]).replace("Record: 5", "Record: 4");
+    log.set(&log.make(&format!("{}^{{tree}}", commits[4]), Some(&commits[3]), &message));
+    log.verify().expect(1).shows("commit-trailers record 5").shows("commit-signature record 5");
+    log.set(&log.make("main^{tree}", Some(&commits[4]), "hello"));
+    log.verify().expect(1).shows("commit-foreign");
+    let record = ["record", "-e", "production", "--version", "6", "--status", "success"];
+    log.env.deploy_record(&record).expect(3).says("damaged at its tip").says("commit-foreign");
+    log.set(&log.copy(&commits[4], Some(&commits[3])));
+    log.env.deploy_record(&record).expect(3).says("commit-signature record 5");
+    assert_eq!(log.commits().len(), 5);
+}
+
+#[test]
+fn a_stranger_signs_and_a_wrong_log_answers() {
+    let log = Log::new();
+    let other = Log::new();
+    let signers = other.env.path().join(".git/deploy-record/allowed_signers").display().to_string();
+    log.env.deploy_record(&["verify", "--allowed-signers", &signers]).expect(1).shows("signer-unknown record 1");
+    let commits = log.commits();
+    let theirs = other.commits();
+    log.env.git(&["fetch", "--quiet", &other.env.path().display().to_string(), "deploy-log"]);
+    let third = log.copy(&theirs[2], Some(&commits[1]));
+    log.set(&third);
+    log.verify().expect(1).shows("log-id record 3").shows("signer-unknown record 3").shows("prev record 3");
+}
+
+#[test]
+fn a_truncated_log_and_two_histories_are_shown_by_a_checkpoint() {
+    let log = Log::new();
+    let checkpoint =
+        log.verify().stdout.lines().find_map(|line| line.strip_prefix("checkpoint: ").map(str::to_owned)).expect("checkpoint");
+    log.env.deploy_record(&["verify", "--checkpoint", &checkpoint]).expect(0);
+    log.set(&log.commits()[3]);
+    log.verify().expect(0);
+    log.env.deploy_record(&["verify", "--checkpoint", &checkpoint]).expect(1).shows("checkpoint-missing record 5");
+    log.env.deploy_record(&["record", "-e", "production", "--version", "other", "--status", "failed"]).expect(0);
+    log.verify().expect(0);
+    log.env.deploy_record(&["verify", "--checkpoint", &checkpoint]).expect(1).shows("checkpoint-other record 5");
+}
