@@ -149,11 +149,11 @@ pub struct Recorder<'a> {
     /// What takes secrets out.
     pub redactor: &'a Redactor,
     /// The clock.
-    pub now: &'a dyn Fn() -> DateTime<Utc>,
+    pub now: Box<dyn Fn() -> DateTime<Utc> + 'a>,
     /// Whether the server's clock counts: in CI.
     pub checks_clock: bool,
     /// Told of every try that failed.
-    pub on_retry: &'a dyn Fn(&str),
+    pub on_retry: Box<dyn Fn(&str) + 'a>,
 }
 
 impl Recorder<'_> {

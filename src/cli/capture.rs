@@ -5,8 +5,8 @@ use super::exit::Failure;
 use super::settings::Settings;
 use crate::ci::{CiFacts, guess_tier};
 use crate::core::record::{
-    Artifact, ChangeNote, Changes, Check, Commit, CommitId, Delivered, Digest, Environment, Id, Kind, Line, Link, Name, Person,
-    Project, Provenance, Record, SCHEMA, Status, Strength, Text, Tier, Time,
+    Artifact, ChangeNote, Changes, Check, Commit, CommitId, Delivered, Environment, Kind, Line, Link, Name, Person, Project,
+    Provenance, Record, Status, Strength, Text, Tier, Time,
 };
 use crate::core::state::{PlaceKey, State};
 use crate::git::GitRemote;
@@ -129,7 +129,7 @@ impl Delivery {
     ) -> Record {
         let provenance =
             Provenance { status: Some(progress.strength), times: Some(progress.strength), ..self.provenance.clone() };
-        let mut record = blank();
+        let mut record = Record::draft(Kind::Deployment);
         record.service = self.service.clone();
         record.project = self.project_in(state);
         record.environment = Some(self.environment.clone());
@@ -218,65 +218,6 @@ impl Delivery {
             }
         }
         Some(project)
-    }
-}
-
-/// A record of which nothing is known yet; the recorder gives it its place in the log.
-fn blank() -> Record {
-    let line = |text: &str| Line::clean(text).unwrap_or_else(|| unreachable!("`{text}` is not empty"));
-    Record {
-        schema: line(SCHEMA),
-        log: Id::from_bits([0; 16]),
-        seq: 0,
-        prev: Digest::ZERO,
-        prev_here: None,
-        id: Id::from_bits([0; 16]),
-        kind: Kind::Deployment,
-        recorded_at: Time::new(chrono::DateTime::UNIX_EPOCH),
-        signer: Name::new("nobody").unwrap_or_else(|_| unreachable!("`nobody` is a name")),
-        tool: line("deploy-record"),
-        service: None,
-        project: None,
-        environment: None,
-        version: None,
-        commit: None,
-        artifacts: Vec::new(),
-        previous: None,
-        changes: None,
-        checks: Vec::new(),
-        actor: None,
-        job: None,
-        status: None,
-        started_at: None,
-        finished_at: None,
-        finishes: None,
-        class: None,
-        approval: None,
-        break_glass: None,
-        overrides: Vec::new(),
-        change_note: None,
-        follow_up: None,
-        policy: None,
-        provenance: None,
-        imported: None,
-        rollback: None,
-        findings: Vec::new(),
-        approver: None,
-        reason: None,
-        expires_at: None,
-        of: None,
-        reviewer: None,
-        outcome: None,
-        by: None,
-        note: None,
-        who: Vec::new(),
-        since: None,
-        added: Vec::new(),
-        removed: Vec::new(),
-        approved_by: None,
-        skipped: Vec::new(),
-        late: None,
-        newer: Default::default(),
     }
 }
 

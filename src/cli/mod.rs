@@ -15,6 +15,7 @@ mod show;
 mod status;
 mod verify;
 mod view;
+mod writer;
 
 pub use exit::{Exit, Failure};
 

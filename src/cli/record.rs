@@ -4,10 +4,11 @@ use super::capture::{Delivery, DeliveryArgs, Progress};
 use super::context::Context;
 use super::exit::{Exit, Failure};
 use super::settings::Settings;
-use super::{Format, identity, view};
+use super::writer::LogWriter;
+use super::{Format, view};
 use crate::core::record::{Status, Strength, Time};
 use crate::core::state::State;
-use crate::recorder::{Appended, Draft, Recorder, random_id};
+use crate::recorder::{Appended, Draft, random_id};
 use anyhow::anyhow;
 use clap::Args;
 
@@ -35,32 +36,22 @@ pub struct RecordArgs {
 
 /// Records it.
 pub fn run(args: &RecordArgs, ctx: &Context) -> Result<Exit, Failure> {
-    let mut settings = Settings::load(ctx)?;
+    let settings = Settings::load(ctx)?;
     let delivery = Delivery::gather(&args.delivery, ctx, &settings)?;
-    let signer = identity::signer(ctx, &mut settings)?;
-    let store = settings.open_log(ctx)?;
-    let redactor = ctx.redactor(&settings.config.redact.allow);
-    let recorder = Recorder {
-        store: &store,
-        trust: &settings.trust,
-        signer: &signer,
-        redactor: &redactor,
-        now: &|| ctx.now(),
-        checks_clock: settings.ci.is_some(),
-        on_retry: &|problem| ctx.ui.verbose(&format!("trying again: {problem}")),
-    };
-    let mut make = |state: Option<&State>| draft(args, ctx, &settings, &delivery, state);
+    let writer = LogWriter::open(ctx, settings)?;
+    let (settings, recorder) = (&writer.settings, writer.recorder());
+    let mut make = |state: Option<&State>| draft(args, ctx, settings, &delivery, state);
     if args.dry_run {
         let tip = recorder.tip(ctx.deadline())?;
         let Draft(record) = make(tip.as_ref().map(|tip| &tip.state)).map_err(Failure::usage)?;
-        ctx.ui.result(&view::draft(&record, &redactor));
+        ctx.ui.result(&view::draft(&record, &writer.redactor));
         return Ok(Exit::Done);
     }
     let id = random_id().map_err(Failure::unable)?;
     match recorder.append(&id, ctx.deadline(), &mut make)? {
         Appended::Already(seq) => ctx.ui.say(&format!("already recorded by this job: record {seq}")),
         Appended::New(receipt) => {
-            view::announce(ctx, &receipt, &settings);
+            view::announce(ctx, &receipt, settings);
             ctx.ui.result(&view::receipt(&receipt, args.format));
         }
     }

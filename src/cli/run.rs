@@ -3,9 +3,9 @@
 use super::capture::{Delivery, DeliveryArgs, Progress, not_recorded};
 use super::context::Context;
 use super::exit::{Exit, Failure};
-use super::identity;
 use super::settings::Settings;
 use super::view;
+use super::writer::LogWriter;
 use crate::command::{self, Finished, Signals};
 use crate::core::record::{Changes, Delivered, Status, Strength, Time};
 use crate::core::state::State;
@@ -38,25 +38,14 @@ pub struct Run {
 /// Runs the command, recorded.
 pub fn run(args: &Run, ctx: &Context) -> Result<Exit, Failure> {
     let signals = Signals::install().map_err(Failure::unable)?;
-    let mut settings = Settings::load(ctx)?;
+    let settings = Settings::load(ctx)?;
     if let Some(reason) = not_recorded(&args.delivery, &settings) {
         ctx.ui.say(&format!("not recorded: {reason}"));
         return Ok(Exit::Command(execute(args, &signals).exit_code()));
     }
     let delivery = Delivery::gather(&args.delivery, ctx, &settings)?;
-    let signer = identity::signer(ctx, &mut settings)?;
-    let store = settings.open_log(ctx)?;
-    let redactor = ctx.redactor(&settings.config.redact.allow);
-    let recorder = Recorder {
-        store: &store,
-        trust: &settings.trust,
-        signer: &signer,
-        redactor: &redactor,
-        now: &|| ctx.now(),
-        checks_clock: settings.ci.is_some(),
-        on_retry: &|problem| ctx.ui.verbose(&format!("trying again: {problem}")),
-    };
-    let run = Recorded { args, ctx, settings: &settings, delivery: &delivery, recorder: &recorder };
+    let writer = LogWriter::open(ctx, settings)?;
+    let run = Recorded { args, ctx, writer: &writer, delivery: &delivery, recorder: &writer.recorder() };
     if args.dry_run {
         return run.show();
     }
@@ -82,7 +71,7 @@ fn execute(args: &Run, signals: &Signals) -> Finished {
 struct Recorded<'a> {
     args: &'a Run,
     ctx: &'a Context,
-    settings: &'a Settings,
+    writer: &'a LogWriter<'a>,
     delivery: &'a Delivery,
     recorder: &'a Recorder<'a>,
 }
@@ -106,7 +95,7 @@ impl Recorded<'_> {
             let previous = self.delivery.previous(state);
             let changes = match known.take() {
                 Some((same, changes)) if same == previous => changes,
-                _ => self.delivery.changes(previous.as_ref(), self.ctx, self.settings),
+                _ => self.delivery.changes(previous.as_ref(), self.ctx, &self.writer.settings),
             };
             known = Some((previous.clone(), changes.clone()));
             let draft = self.draft(state, at, previous, changes);
@@ -116,7 +105,7 @@ impl Recorded<'_> {
         let seq = match &appended {
             Appended::Already(seq) => *seq,
             Appended::New(receipt) => {
-                view::announce(self.ctx, receipt, self.settings);
+                view::announce(self.ctx, receipt, &self.writer.settings);
                 receipt.record.seq
             }
         };
@@ -135,7 +124,7 @@ impl Recorded<'_> {
             strength: Strength::Observed,
         };
         let mut record = self.delivery.record(state, progress, changes, previous);
-        record.policy = self.settings.policy.clone();
+        record.policy = self.writer.settings.policy.clone();
         if let Some(state) = state {
             let mut attempt = 1;
             while state.recorded_by_job(&record).is_some() {
@@ -167,7 +156,7 @@ impl Recorded<'_> {
         };
         match self.append_outcome(start, progress) {
             Ok(Appended::New(receipt)) => {
-                view::announce(self.ctx, &receipt, self.settings);
+                view::announce(self.ctx, &receipt, &self.writer.settings);
                 self.show_how_to_check(&receipt);
                 true
             }
@@ -191,7 +180,7 @@ impl Recorded<'_> {
         let id = random_id().map_err(Failure::unable)?;
         let mut make = |state: Option<&State>| {
             let mut record = self.delivery.record(state, progress, start.changes.clone(), start.previous.clone());
-            record.policy = self.settings.policy.clone();
+            record.policy = self.writer.settings.policy.clone();
             if let Some(job) = &mut record.job {
                 job.attempt = start.attempt;
             }
@@ -201,7 +190,7 @@ impl Recorded<'_> {
     }
 
     fn show_how_to_check(&self, receipt: &Receipt) {
-        if self.settings.ci.is_none() {
+        if self.writer.settings.ci.is_none() {
             let seq = receipt.record.seq;
             self.ctx.ui.say(&format!("see it with `deploy-record show {seq}`, check the log with `deploy-record verify`"));
         }
@@ -211,12 +200,12 @@ impl Recorded<'_> {
         let tip = self.recorder.tip(self.ctx.deadline())?;
         let state = tip.as_ref().map(|tip| &tip.state);
         let previous = self.delivery.previous(state);
-        let changes = self.delivery.changes(previous.as_ref(), self.ctx, self.settings);
+        let changes = self.delivery.changes(previous.as_ref(), self.ctx, &self.writer.settings);
         let Draft(record) = self.draft(state, Time::new(self.ctx.now()), previous, changes);
         self.ctx
             .ui
             .say(&format!("would run `{}`, and record this start and its outcome:", self.args.command[0].to_string_lossy()));
-        self.ctx.ui.result(&view::draft(&record, self.recorder.redactor));
+        self.ctx.ui.result(&view::draft(&record, &self.writer.redactor));
         Ok(Exit::Done)
     }
 }

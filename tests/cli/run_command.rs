@@ -20,6 +20,16 @@ const LISTENER: &str = r#"
     exit 7
 "#;
 
+/// Starts the rest of its arguments with the default dispositions and an open mask, however the tests themselves were started:
+/// a script's `&` ignores SIGINT, some supervisors block signals.
+const UNTOUCHED: [&str; 4] = [
+    "perl",
+    "-e",
+    "use POSIX; $SIG{$_} = 'DEFAULT' for qw(HUP INT QUIT TERM USR1 USR2 CHLD); \
+     sigprocmask(SIG_SETMASK, POSIX::SigSet->new()) or die; exec @ARGV",
+    "--",
+];
+
 struct Scratch {
     folder: TempDir,
 }
@@ -55,7 +65,7 @@ impl Scratch {
 
     /// `deploy-record run -- CMD…`, to be started by itself or within a wrapper such as `nohup`.
     fn run(&self, wrapper: &[&str], command: &[&str]) -> Command {
-        let line = words(wrapper, command);
+        let line = words(&[&UNTOUCHED, wrapper].concat(), command);
         let mut process = Command::new(&line[0]);
         self.place(process.args(&line[1..]));
         process
@@ -270,9 +280,9 @@ mod terminal {
     use std::io::Write;
 
     fn on_terminal(scratch: &Scratch, command: &str) -> Child {
-        let mut script = Command::new("script");
+        let mut script = Command::new(UNTOUCHED[0]);
         scratch.place(&mut script);
-        script.args(["-qec", command, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::null());
+        script.args(&UNTOUCHED[1..]).args(["script", "-qec", command, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::null());
         script.spawn().expect("install script: apt-get install bsdutils")
     }
 

@@ -17,6 +17,7 @@ pub mod values;
 pub use fields::*;
 pub use values::{Base64, CommitId, Digest, Id, Line, Link, Name, Text, Time};
 
+use chrono::DateTime;
 use serde_json::Value;
 use shape::{FieldError, FieldType as _};
 use std::sync::LazyLock;
@@ -56,6 +57,22 @@ pub enum ParseError {
 }
 
 impl Record {
+    /// A record of this kind of which nothing else is known yet: who appends it gives it its place in the log and its signer.
+    pub fn draft(kind: Kind) -> Record {
+        let head = serde_json::json!({
+            "schema": SCHEMA,
+            "log": Id::from_bits([0; 16]).as_str(),
+            "seq": 0,
+            "prev": Digest::ZERO.to_string(),
+            "id": Id::from_bits([0; 16]).as_str(),
+            "kind": kind.as_str(),
+            "recorded_at": Time::new(DateTime::UNIX_EPOCH).to_string(),
+            "signer": "nobody",
+            "tool": "deploy-record",
+        });
+        Record::read(head).unwrap_or_else(|error| unreachable!("every required field is here: {error}"))
+    }
+
     /// Reads a record's bytes, strictly.
     ///
     /// # Errors
