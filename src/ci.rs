@@ -25,6 +25,8 @@ pub struct CiFacts {
     pub branch: Option<Line>,
     /// The tag, in a tag pipeline.
     pub tag: Option<Line>,
+    /// Whether GitLab protects the branch or tag; `None` where it does not say.
+    pub is_protected: Option<bool>,
     /// The job's environment.
     pub environment: Option<CiEnvironment>,
     /// The job itself.
@@ -83,6 +85,7 @@ pub fn read(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Option<CiFacts>, 
         sha: CommitId::new(variables.required("CI_COMMIT_SHA")?).map_err(|problem| wrong("CI_COMMIT_SHA", &problem))?,
         branch: variables.line("CI_COMMIT_BRANCH"),
         tag: variables.line("CI_COMMIT_TAG"),
+        is_protected: variables.get("CI_COMMIT_REF_PROTECTED").map(|text| text == "true"),
         environment: environment(&variables)?,
         job: job(&variables)?,
         actor: actor(&variables)?,

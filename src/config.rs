@@ -76,6 +76,9 @@ pub struct LogConfig {
 pub struct SignersConfig {
     /// Keys that count only up to a record.
     pub revoked: Vec<RevokedConfig>,
+    /// Environments to which pipelines of unprotected branches and tags may deploy, on record with the pipeline's key.
+    #[serde(deserialize_with = "parsed_list")]
+    pub unprotected: Vec<Name>,
 }
 
 /// A key that counts only up to a record.
@@ -165,6 +168,15 @@ where
     text.parse().map(Some).map_err(serde::de::Error::custom)
 }
 
+fn parsed_list<'de, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    T: std::str::FromStr<Err = String>,
+    D: serde::Deserializer<'de>,
+{
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    texts.iter().map(|text| text.parse().map_err(serde::de::Error::custom)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,7 +191,7 @@ mod tests {
     fn a_full_configuration() {
         let text = "service: billing-api\nenvironments:\n  production: { tier: production }\n  eu-1: {}\ntickets: { pattern: \"[A-Z]+-[0-9]+\" }\n\
             log: { url: \"https://gitlab.example/grp/log.git\", branch: deploy-log, committer_email: bot@acme.example }\n\
-            signers: { revoked: [{ key: \"SHA256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\", after: 124 }] }\nredact: { allow: [jwt] }\n";
+            signers: { revoked: [{ key: \"SHA256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\", after: 124 }], unprotected: [staging] }\nredact: { allow: [jwt] }\n";
         let config = Config::parse(text).expect("config");
         assert_eq!(config.environments["production"].tier, Some(Tier::Production));
         assert_eq!(config.revocations()[0].after, 124);
@@ -198,6 +210,7 @@ mod tests {
         refused("tickets: { pattern: \"(\" }", "is no regular expression");
         refused("signers: { revoked: [{ key: abc, after: 1 }] }", "expected a fingerprint");
         refused("signers: { revoked: [{ key: abc, after: -1 }] }", "line 1");
+        refused("signers: { unprotected: [\"a;b\"] }", "a name has letters");
         refused("log: { id: abc }", "expected 32 lower-case hexadecimal digits");
         refused("log: { url: \"\" }", "log.url: is empty");
         refused("service: x\nservice: y", "duplicate");

@@ -188,7 +188,8 @@ fn classify(error: &reqwest::Error) -> HttpError {
     let lower = text.to_lowercase();
     if error.is_timeout() {
         HttpError::Timeout
-    } else if lower.contains("certificate") || lower.contains("tls") || lower.contains("invalid peer") {
+    } else if lower.contains("certificate") || lower.contains("received fatal alert") {
+        // anything else that happens to a handshake may be a line that was cut
         HttpError::Tls(text)
     } else if error.is_connect() {
         HttpError::Connect(text)

@@ -4,19 +4,27 @@
 //! the network failed. A push whose outcome nobody told is looked up by the record's id before anything is written again. So
 //! whatever happens, the answer is one of: it is in the log, it is certainly not in the log.
 
+mod error;
+mod known;
+
+pub use error::RecordError;
+pub use known::{Known, Tip};
+
 use crate::core::checkpoint::Checkpoint;
-use crate::core::finding::Finding;
-use crate::core::log::entry::{self, ATTRIBUTES, FILES, RawEntry, Trust, Verified};
+use crate::core::finding::Code;
+use crate::core::log::entry::{self, ATTRIBUTES, FILES, Trust};
 use crate::core::log::{message, page};
 use crate::core::record::shape::FieldType as _;
-use crate::core::record::{CommitId, Digest, Id, ParseError, Record, SCHEMA, Time};
+use crate::core::record::{CommitId, Digest, Id, Line, Record, SCHEMA, Time};
 use crate::core::redact::Redactor;
 use crate::core::seal;
 use crate::core::state::{PlaceKey, State};
-use crate::http::{Deadline, HttpError};
+use crate::http::Deadline;
 use crate::signer::Signer;
-use crate::store::{Depth, LogStore, NewCommit, PublishError, StoreError};
+use crate::store::{LogStore, NewCommit, PublishError};
 use chrono::{DateTime, TimeDelta, Utc};
+use error::Failed;
+use known::walk_back;
 use std::time::Duration;
 
 /// How far behind its predecessor, or off the server's clock, a record's clock may be.
@@ -33,85 +41,6 @@ const PASSING_REFUSALS: &[&str] =
     &["internal api", "internal server", "unreachable", "unavailable", "temporar", "timeout", "timed out"];
 const LASTING_REFUSALS: &[&str] =
     &["not allowed", "protected", "denied", "permission", "archived", "read-only", "quota", "exceed", "must"];
-
-/// Why a record is not in the log.
-#[derive(Debug, thiserror::Error)]
-pub enum RecordError {
-    /// The trust root does not have the key that would sign.
-    #[error("`{principal}` may not sign here: {reason}")]
-    NotTrusted {
-        /// Who would sign.
-        principal: String,
-        /// Why not.
-        reason: String,
-        /// The line that would change it.
-        line: String,
-    },
-    /// The tip of the branch is not what it should be.
-    #[error("{log} is damaged at its tip")]
-    Damaged {
-        /// The log.
-        log: String,
-        /// What was found.
-        findings: Vec<Finding>,
-    },
-    /// The log is missing where there should be one.
-    #[error("{log} does not exist, but the configuration names its first record")]
-    Missing {
-        /// The log.
-        log: String,
-    },
-    /// The log is of a later version of this program.
-    #[error("{0}")]
-    Newer(ParseError),
-    /// The clock here can't be right.
-    #[error("the clock is wrong: {0}")]
-    Clock(String),
-    /// The record itself is not right.
-    #[error("the record is not right: {0}")]
-    Record(String),
-    /// The server refuses the push.
-    #[error("{log} refuses the record: {words}")]
-    Refused {
-        /// The log.
-        log: String,
-        /// The server's words.
-        words: String,
-    },
-    /// The log can't be reached, or is broken.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The time limit passed before the record was in.
-    #[error("{log} did not take the record within the time limit ({tries} tries); the last of them: {last}")]
-    TimedOut {
-        /// The log.
-        log: String,
-        /// How often it was tried.
-        tries: u32,
-        /// What the last try came to.
-        last: String,
-    },
-    /// The record may be in the log: nobody said, and nobody could be asked.
-    #[error("the record was sent to {log} and no answer came back; it may be in the log or not")]
-    Unknown {
-        /// The log.
-        log: String,
-        /// The record's id, to look for.
-        id: Id,
-    },
-    /// Something else on this machine.
-    #[error("{0:#}")]
-    Other(#[from] anyhow::Error),
-}
-
-/// The newest record of the log and the state that goes with it, both checked.
-#[derive(Debug, Clone)]
-pub struct Tip {
-    /// The newest record.
-    pub newest: Verified,
-    /// The state after it.
-    pub state: State,
-}
 
 /// A record that is in the log.
 #[derive(Debug, Clone)]
@@ -157,7 +86,7 @@ pub struct Recorder<'a> {
 }
 
 impl Recorder<'_> {
-    /// Appends one record. `make` is given the state that it will follow and makes the record from it; it is called again
+    /// Appends one record. `make` is given the log that it will follow and makes the record from it; it is called again
     /// when the log moved meanwhile, and must give the same `id` each time.
     ///
     /// # Errors
@@ -166,9 +95,9 @@ impl Recorder<'_> {
         &self,
         id: &Id,
         deadline: Deadline,
-        make: &mut dyn FnMut(Option<&State>) -> anyhow::Result<Draft>,
+        make: &mut dyn FnMut(&Known) -> anyhow::Result<Draft>,
     ) -> Result<Appended, RecordError> {
-        self.check_signer()?;
+        self.check_signer((self.now)(), 1)?;
         let mut attempts = Attempts::default();
         loop {
             match self.try_append(id, deadline, make, &mut attempts) {
@@ -189,41 +118,47 @@ impl Recorder<'_> {
         }
     }
 
-    /// The newest record and the state, checked: format, signatures, signer, trust. `None` where there is no log yet.
+    /// The log as it is now, checked.
     ///
     /// # Errors
-    /// Where the log can't be read, or its tip is not what it should be.
-    pub fn tip(&self, deadline: Deadline) -> Result<Option<Tip>, RecordError> {
-        tip(self.store, self.trust, deadline)
+    /// As [`Known::fetch`].
+    pub fn known(&self, deadline: Deadline) -> Result<Known<'_>, RecordError> {
+        Known::fetch(self.store, self.trust, deadline)
     }
 
     fn try_append(
         &self,
         id: &Id,
         deadline: Deadline,
-        make: &mut dyn FnMut(Option<&State>) -> anyhow::Result<Draft>,
+        make: &mut dyn FnMut(&Known) -> anyhow::Result<Draft>,
         attempts: &mut Attempts,
     ) -> Result<Appended, Failed> {
         let exchange = deadline.at_most(LONGEST_EXCHANGE);
-        let tip = tip(self.store, self.trust, exchange)?;
-        if let Some(sent) = &attempts.sent {
-            if let Some(receipt) = self.look_up(id, tip.as_ref(), sent, exchange)? {
+        let known = self.known(exchange)?;
+        let tip = known.tip.as_ref();
+        if let Some(sent) = &mut attempts.sent {
+            if let Some(receipt) = self.look_up(id, tip, sent, exchange)? {
                 return Ok(Appended::New(Box::new(receipt)));
             }
-            attempts.sent = None; // certain now: it is not in the log
+            sent.moved_to(tip.map(|tip| tip.newest.commit()));
         }
         self.check_clock()?;
-        if tip.is_none() && self.trust.first.is_some() {
+        if tip.is_none() && (self.trust.first.is_some() || self.trust.log.is_some()) {
             return Err(RecordError::Missing { log: self.store.description() }.into());
         }
-        let state = tip.as_ref().map(|tip| &tip.state);
-        let Draft(draft) = make(state).map_err(RecordError::Other)?;
+        let state = known.state();
+        let Draft(draft) = make(&known).map_err(RecordError::Other)?;
         if let Some(seq) = state.and_then(|state| state.recorded_by_job(&draft)) {
             return Ok(Appended::Already(seq));
         }
+        if let Some((start, key)) = draft.finishes.zip(PlaceKey::of(&draft))
+            && !state.is_some_and(|state| state.may_finish(&key, start))
+        {
+            return Err(RecordError::NotOpen { log: self.store.description(), start }.into());
+        }
         let (draft, redacted) = self.redact(draft)?;
-        let record = self.link(draft, id, tip.as_ref(), exchange)?;
-        let base = tip.as_ref().map(|tip| tip.newest.commit().clone());
+        let record = self.link(draft, id, &known)?;
+        let base = tip.map(|tip| tip.newest.commit().clone());
         let receipt = Receipt { checkpoint: checkpoint(&record), record, redacted, is_new_log: base.is_none() };
         let commit = self.write(&receipt.record, state, base.as_ref())?;
         self.publish(&commit, base, exchange, &receipt, attempts)
@@ -240,9 +175,10 @@ impl Recorder<'_> {
         match self.store.publish(commit, base.as_ref(), deadline) {
             Ok(()) => Ok(Appended::New(Box::new(receipt.clone()))),
             Err(PublishError::Conflict) => Err(Failed::Passing("somebody else was faster".to_owned())),
+            Err(error @ PublishError::Locked(_)) => Err(Failed::Passing(error.to_string())),
             Err(PublishError::NotSent(error)) => Err(error.into()),
             Err(PublishError::Unknown(error)) => {
-                attempts.sent = Some(Sent { base, redacted: receipt.redacted.clone() });
+                attempts.sent.get_or_insert_with(|| Sent::new(base.clone(), &receipt.redacted)).pending.push(base);
                 Err(Failed::Passing(format!("the push was sent, and then: {error}")))
             }
             Err(PublishError::Refused(words)) => Err(self.refused(words, attempts)),
@@ -259,15 +195,14 @@ impl Recorder<'_> {
         RecordError::Refused { log: self.store.description(), words }.into()
     }
 
-    fn check_signer(&self) -> Result<(), RecordError> {
-        let Some(signers) = &self.trust.signers else { return Ok(()) };
-        let key = self.signer.public_key();
-        let principal = self.signer.principal();
+    /// Whether our key may sign a record of this time at this place.
+    fn check_signer(&self, at: DateTime<Utc>, place: u64) -> Result<(), RecordError> {
+        let (key, principal) = (self.signer.public_key(), self.signer.principal());
         for namespace in [seal::NAMESPACE_RECORD, seal::NAMESPACE_GIT] {
-            signers.check(principal.as_str(), &key, namespace, (self.now)()).map_err(|distrust| RecordError::NotTrusted {
+            self.trust.check(principal, &key, namespace, at, place).map_err(|doubt| RecordError::NotTrusted {
                 principal: principal.to_string(),
-                reason: distrust.to_string(),
-                line: crate::core::trust::line_to_add(principal.as_str(), &key),
+                reason: doubt.reason,
+                line: (doubt.code == Code::SignerUnknown).then(|| crate::core::trust::line_to_add(principal.as_str(), &key)),
             })?;
         }
         Ok(())
@@ -301,55 +236,28 @@ impl Recorder<'_> {
         Ok((draft, kinds))
     }
 
-    fn link(&self, mut record: Record, id: &Id, tip: Option<&Tip>, deadline: Deadline) -> Result<Record, Failed> {
+    fn link(&self, mut record: Record, id: &Id, known: &Known) -> Result<Record, Failed> {
         record.schema = line(SCHEMA);
         record.tool = line(concat!("deploy-record ", env!("CARGO_PKG_VERSION")));
         record.id = id.clone();
         record.signer = self.signer.principal().clone();
         let now = Time::new((self.now)());
-        match tip {
+        match &known.tip {
             None => {
-                (record.log, record.seq, record.prev) = (self.new_log_id()?, 1, Digest::ZERO);
+                (record.log, record.seq, record.prev) = (random_id().map_err(RecordError::Other)?, 1, Digest::ZERO);
                 record.recorded_at = now;
             }
             Some(tip) => {
                 (record.log, record.seq) = (tip.state.log.clone(), tip.state.newest.seq + 1);
                 record.prev = tip.state.newest.sha256;
-                record.prev_here = self.previous_here(&record, tip, deadline)?;
+                let place = PlaceKey::of(&record);
+                record.prev_here = place.map(|key| known.newest_at(&key)).transpose()?.flatten();
                 record.recorded_at = not_before(now, tip.state.recorded_at)?;
             }
         }
         record.check().map_err(|error| RecordError::Record(error.to_string()))?;
+        self.check_signer(record.recorded_at.utc(), record.seq)?;
         Ok(record)
-    }
-
-    fn new_log_id(&self) -> Result<Id, RecordError> {
-        match &self.trust.log {
-            Some(id) => Ok(id.clone()),
-            None => Ok(random_id()?),
-        }
-    }
-
-    /// The newest record about the same place: from the state, or from the history where the state has forgotten places.
-    fn previous_here(
-        &self,
-        record: &Record,
-        tip: &Tip,
-        deadline: Deadline,
-    ) -> Result<Option<crate::core::record::Pointer>, Failed> {
-        let Some(key) = PlaceKey::of(record) else { return Ok(None) };
-        if let Some(place) = tip.state.place(&key) {
-            return Ok(Some(place.newest.clone()));
-        }
-        if !tip.state.has_dropped_places() {
-            return Ok(None);
-        }
-        let found = walk_back(self.store, tip.newest.commit(), deadline, &mut |entry| {
-            let record = Record::parse(&entry.record).ok()?;
-            (PlaceKey::of(&record).as_ref() == Some(&key))
-                .then(|| crate::core::record::Pointer::to(record.seq, Digest::of(&entry.record)))
-        })?;
-        Ok(found)
     }
 
     fn write(&self, record: &Record, state: Option<&State>, base: Option<&CommitId>) -> Result<CommitId, RecordError> {
@@ -371,14 +279,14 @@ impl Recorder<'_> {
         Ok(self.store.write(&new, base, &|payload| self.signer.sign(seal::NAMESPACE_GIT, payload))?)
     }
 
-    /// Looks for our record among those that came after the tip that it was built on.
+    /// Looks for our record among those that came after the oldest tip that it was built on.
     fn look_up(&self, id: &Id, tip: Option<&Tip>, sent: &Sent, deadline: Deadline) -> Result<Option<Receipt>, Failed> {
         let Some(tip) = tip else { return Ok(None) };
         let found = walk_back(self.store, tip.newest.commit(), deadline, &mut |entry| {
-            if Some(&entry.commit) == sent.base.as_ref() {
+            if Some(&entry.commit) == sent.oldest.as_ref() {
                 return Some(None);
             }
-            let verified = entry::inspect(entry, self.trust).verified().ok()?;
+            let verified = entry::inspect(entry, self.trust, 0).verified().ok()?;
             (verified.record().id == *id).then_some(Some(verified))
         })?;
         Ok(found.flatten().map(|verified| Receipt {
@@ -388,101 +296,6 @@ impl Recorder<'_> {
             is_new_log: verified.record().seq == 1,
         }))
     }
-}
-
-/// The newest record and the state of a log, checked. `None` where there is no log yet.
-///
-/// The state of a tip that a pipeline signed is believed; a person's is computed again, from the newest pipeline's on.
-///
-/// # Errors
-/// As [`Recorder::tip`].
-pub fn tip(store: &LogStore, trust: &Trust, deadline: Deadline) -> Result<Option<Tip>, RecordError> {
-    let Some(commit) = store.fetch(Depth::Commits(1), deadline)? else { return Ok(None) };
-    let (newest, stored) = inspect_commit(store, trust, &commit)?;
-    if newest.record().signer.as_str().starts_with("ci:") {
-        return Ok(Some(Tip { newest, state: stored }));
-    }
-    let mut steps = Vec::new();
-    let base = walk_back(store, &commit, deadline, &mut |entry| match entry::inspect(entry, trust).verified() {
-        Err(findings) => Some(Err(damaged(store, findings))),
-        Ok(step) if step.record().signer.as_str().starts_with("ci:") => Some(Ok(entry.commit.clone())),
-        Ok(step) => {
-            steps.push(step);
-            None
-        }
-    });
-    let mut state = match base.map_err(Failed::into_error)? {
-        None => None,
-        Some(base) => Some(inspect_commit(store, trust, &base?)?.1),
-    };
-    for step in steps.iter().rev() {
-        state = Some(State::after(state.as_ref(), step.record(), step.digest()));
-    }
-    match state {
-        Some(state) if state == stored => Ok(Some(Tip { newest, state })),
-        _ => {
-            let finding = finding(&newest, "`state.json` is not what the records make of it");
-            Err(damaged(store, vec![finding]))
-        }
-    }
-}
-
-/// Checks one commit by itself, its own signature and its state included.
-fn inspect_commit(store: &LogStore, trust: &Trust, commit: &CommitId) -> Result<(Verified, State), RecordError> {
-    let entry = store.read(commit)?;
-    let inspected = entry::inspect(&entry, trust);
-    if let Err(ParseError::Newer { what, found }) = Record::parse(&entry.record) {
-        return Err(RecordError::Newer(ParseError::Newer { what, found }));
-    }
-    let newest = inspected.verified().map_err(|findings| damaged(store, findings))?;
-    let signature = store.read_signature(commit)?;
-    let mut findings = entry::inspect_commit_signature(&entry, newest.record(), signature.as_ref(), trust);
-    if trust.log.as_ref().is_some_and(|log| *log != newest.record().log) {
-        findings.push(Finding { code: crate::core::finding::Code::LogId, ..finding(&newest, "it belongs to another log") });
-    }
-    let bytes = store.read_state(commit)?;
-    let named = message::trailers(&entry.message).map(|trailers| trailers.state);
-    let state = match State::parse(&bytes) {
-        Err(ParseError::Newer { what, found }) => return Err(RecordError::Newer(ParseError::Newer { what, found })),
-        Ok(state) if named == Ok(Digest::of(&bytes)) && state.newest.sha256 == newest.digest() => Some(state),
-        _ => None,
-    };
-    match state {
-        Some(state) if findings.is_empty() => Ok((newest, state)),
-        state => {
-            if state.is_none() {
-                findings.push(finding(&newest, "`state.json` does not belong to this record"));
-            }
-            Err(damaged(store, findings))
-        }
-    }
-}
-
-/// Goes back from a commit to its first parents, fetching more history as needed, until `look` gives something.
-fn walk_back<T>(
-    store: &LogStore,
-    from: &CommitId,
-    deadline: Deadline,
-    look: &mut dyn FnMut(&RawEntry) -> Option<T>,
-) -> Result<Option<T>, Failed> {
-    let mut depth: i32 = 1;
-    let mut next = Some(from.clone());
-    while let Some(commit) = next {
-        while !store.has(&commit) {
-            if depth == i32::MAX {
-                let problem = format!("the commit {commit}, which the history names, is not there");
-                return Err(StoreError::Repository { log: store.description(), problem }.into());
-            }
-            depth = depth.saturating_mul(4);
-            store.fetch(Depth::Commits(depth), deadline)?;
-        }
-        let entry = store.read(&commit)?;
-        if let Some(found) = look(&entry) {
-            return Ok(Some(found));
-        }
-        next = entry.parents.first().cloned();
-    }
-    Ok(None)
 }
 
 /// A random id: 128 bits from the operating system.
@@ -499,70 +312,36 @@ pub fn random_id() -> anyhow::Result<Id> {
 struct Attempts {
     tries: u32,
     refusals: u32,
-    /// A push whose outcome nobody told.
+    /// Pushes whose outcome nobody told.
     sent: Option<Sent>,
 }
 
 struct Sent {
-    base: Option<CommitId>,
+    /// The oldest tip that our record was built on: it can only be after that.
+    oldest: Option<CommitId>,
+    /// The tips of pushes that may still come through, as long as the branch stands at one of them.
+    pending: Vec<Option<CommitId>>,
     redacted: Vec<String>,
+}
+
+impl Sent {
+    fn new(oldest: Option<CommitId>, redacted: &[String]) -> Self {
+        Sent { oldest, pending: Vec::new(), redacted: redacted.to_vec() }
+    }
+
+    /// A push that was built on another tip than the branch's, and is not in the log, will never be.
+    fn moved_to(&mut self, tip: Option<&CommitId>) {
+        self.pending.retain(|base| base.as_ref() == tip);
+    }
 }
 
 impl Attempts {
     fn unless_sent(&self, error: RecordError, store: &LogStore, id: &Id) -> RecordError {
-        match self.sent {
-            Some(_) => RecordError::Unknown { log: store.description(), id: id.clone() },
-            None => error,
+        match &self.sent {
+            Some(sent) if !sent.pending.is_empty() => RecordError::Unknown { log: store.description(), id: id.clone() },
+            _ => error,
         }
     }
-}
-
-/// Whether it is worth trying again.
-enum Failed {
-    Passing(String),
-    For(RecordError),
-}
-
-impl Failed {
-    fn into_error(self) -> RecordError {
-        match self {
-            Failed::For(error) => error,
-            Failed::Passing(problem) => RecordError::Other(anyhow::anyhow!(problem)),
-        }
-    }
-}
-
-impl From<RecordError> for Failed {
-    fn from(error: RecordError) -> Self {
-        match error {
-            RecordError::Store(error) => error.into(),
-            error => Failed::For(error),
-        }
-    }
-}
-
-impl From<StoreError> for Failed {
-    fn from(error: StoreError) -> Self {
-        match &error {
-            StoreError::Unreachable { source, .. } if source.is_transient() => Failed::Passing(error.to_string()),
-            _ => Failed::For(RecordError::Store(error)),
-        }
-    }
-}
-
-impl From<HttpError> for Failed {
-    fn from(error: HttpError) -> Self {
-        StoreError::Unreachable { log: "the log".to_owned(), source: error }.into()
-    }
-}
-
-fn damaged(store: &LogStore, findings: Vec<Finding>) -> RecordError {
-    RecordError::Damaged { log: store.description(), findings }
-}
-
-fn finding(newest: &Verified, message: &str) -> Finding {
-    let (seq, commit) = (Some(newest.record().seq), Some(newest.commit().clone()));
-    Finding { code: crate::core::finding::Code::State, seq, commit, message: message.to_owned() }
 }
 
 fn checkpoint(record: &Record) -> Checkpoint {
@@ -587,6 +366,6 @@ fn pause(tries: u32) -> Duration {
     Duration::from_millis(base / 2 + jitter)
 }
 
-fn line(text: &str) -> crate::core::record::Line {
-    crate::core::record::Line::clean(text).unwrap_or_else(|| unreachable!("`{text}` is not empty"))
+fn line(text: &str) -> Line {
+    Line::clean(text).unwrap_or_else(|| unreachable!("`{text}` is not empty"))
 }

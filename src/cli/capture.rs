@@ -10,6 +10,7 @@ use crate::core::record::{
 };
 use crate::core::state::{PlaceKey, State};
 use crate::git::GitRemote;
+use crate::recorder::Known;
 use crate::repo::{Checkout, Deepened, default_ticket_pattern};
 use anyhow::anyhow;
 use clap::Args;
@@ -119,19 +120,18 @@ impl Delivery {
         })
     }
 
-    /// The record of this deployment as it stands, on top of a log in this state.
-    pub fn record(
-        &self,
-        state: Option<&State>,
-        progress: Progress,
-        changes: Option<Changes>,
-        previous: Option<Delivered>,
-    ) -> Record {
+    /// The environment's name.
+    pub fn environment(&self) -> &Name {
+        &self.environment.name
+    }
+
+    /// The record of this deployment as it stands, on top of this log.
+    pub fn record(&self, known: &Known, progress: Progress, changes: Option<Changes>, previous: Option<Delivered>) -> Record {
         let provenance =
             Provenance { status: Some(progress.strength), times: Some(progress.strength), ..self.provenance.clone() };
         let mut record = Record::draft(Kind::Deployment);
         record.service = self.service.clone();
-        record.project = self.project_in(state);
+        record.project = self.project_in(known.state());
         record.environment = Some(self.environment.clone());
         record.version = Some(self.version.clone());
         record.commit = self.commit.clone();
@@ -151,11 +151,14 @@ impl Delivery {
     }
 
     /// What runs there now, as the log knows it.
-    pub fn previous(&self, state: Option<&State>) -> Option<Delivered> {
-        let project = self.project_in(state).and_then(|project| project.id);
-        let key = PlaceKey { project, service: self.service.clone(), environment: self.environment.name.clone() };
-        let runs = state?.place(&key)?.runs.clone()?;
-        Some(Delivered { seq: runs.seq, version: runs.version, sha: runs.sha, newer: Default::default() })
+    ///
+    /// # Errors
+    /// Where the log can't be read.
+    pub fn previous(&self, known: &Known) -> anyhow::Result<Option<Delivered>> {
+        let project = self.project_in(known.state());
+        let key = PlaceKey::new(project.as_ref(), self.service.as_ref(), &self.environment.name);
+        let runs = known.place(&key)?.and_then(|place| place.runs);
+        Ok(runs.map(|runs| Delivered { seq: runs.seq, version: runs.version, sha: runs.sha, newer: Default::default() }))
     }
 
     /// What is new since then; history that a shallow clone lacks is fetched, or marked as missing.
@@ -205,17 +208,11 @@ impl Delivery {
         Link::new(format!("{url}/-/compare/{previous}...{commit}")).ok()
     }
 
-    /// The project; one that is only known by its path has the number that the log knows for that path's records.
+    /// The project; one that is only known by its path has the number that the log knows for that path.
     fn project_in(&self, state: Option<&State>) -> Option<Project> {
         let mut project = self.project.clone()?;
-        if project.id.is_none() {
-            let here = |place: &&crate::core::state::Place| {
-                place.environment == self.environment.name && place.service == self.service
-            };
-            let mut ids = state.into_iter().flat_map(|state| &state.places).filter(here).map(|place| place.project);
-            if let (Some(Some(id)), None) = (ids.next(), ids.next()) {
-                project.id = Some(id);
-            }
+        if let (None, Some(path)) = (project.id, &project.path) {
+            project.id = state.and_then(|state| state.project_at(path));
         }
         Some(project)
     }

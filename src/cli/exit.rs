@@ -2,7 +2,6 @@
 
 use crate::config::ConfigError;
 use crate::core::finding::Finding;
-use crate::core::record::ParseError;
 use crate::http::HttpError;
 use crate::keys::KeyError;
 use crate::recorder::RecordError;
@@ -101,12 +100,12 @@ impl From<RecordError> for Failure {
         match error {
             RecordError::Store(error) => error.into(),
             RecordError::NotTrusted { ref line, .. } => {
-                let add = format!("add this line to `.deploy-record/allowed_signers` on the default branch: {line}");
-                Failure::usage(error).hint(add)
+                let add = |line| format!("add this line to `.deploy-record/allowed_signers` on the default branch: {line}");
+                let hint = line.clone().map(add);
+                with(Failure::usage(error), hint)
             }
-            RecordError::Newer(ref newer @ ParseError::Newer { .. }) => {
-                Failure::usage(anyhow::anyhow!("the log is read-only here: {newer}"))
-            }
+            RecordError::Newer(_) => Failure::usage(error),
+            RecordError::NotOpen { .. } => Failure::unable(error).hint("`deploy-record verify` shows the whole log"),
             RecordError::Damaged { ref findings, .. } => {
                 let hints = findings.iter().map(describe).collect();
                 Failure { exit: Exit::Unable, hints, error: error.into() }
@@ -124,7 +123,7 @@ impl From<RecordError> for Failure {
                 let hint = format!("look for the id {id} with `deploy-record log --format json` before you record it again");
                 Failure::unable(error).hint(hint)
             }
-            RecordError::TimedOut { .. } | RecordError::Newer(_) | RecordError::Other(_) => Failure::unable(error),
+            RecordError::TimedOut { .. } | RecordError::Other(_) => Failure::unable(error),
         }
     }
 }

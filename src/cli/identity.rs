@@ -11,7 +11,7 @@ use crate::signer::Signer;
 use anyhow::{Context as _, anyhow};
 use ssh_key::PrivateKey;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// The principal of a key that a repository made for itself.
@@ -22,11 +22,32 @@ pub fn own_trust_root(checkout: &Checkout) -> PathBuf {
     checkout.git_dir().join("deploy-record").join("allowed_signers")
 }
 
-/// The signer of this run; makes the repository's own key where nothing is set up and nobody else is concerned.
+/// The signer of this run, in this environment; makes the repository's own key where nothing is set up and nobody else is
+/// concerned.
 ///
 /// # Errors
 /// Where there is no key, or it can't be used, or the trust root does not have it.
-pub fn signer(ctx: &Context, settings: &mut Settings) -> Result<Signer, Failure> {
+pub fn signer(ctx: &Context, settings: &mut Settings, environment: &Name) -> Result<Signer, Failure> {
+    let signer = find_signer(ctx, settings)?;
+    refuse_unprotected(settings, signer.principal(), environment)?;
+    Ok(signer)
+}
+
+/// Whoever can push to an unprotected ref could sign with the pipeline's key there.
+fn refuse_unprotected(settings: &Settings, principal: &Name, environment: &Name) -> Result<(), Failure> {
+    let is_unprotected = settings.ci.as_ref().is_some_and(|ci| ci.is_protected == Some(false));
+    let is_allowed = settings.config.signers.unprotected.iter().any(|name| name == environment);
+    if !is_unprotected || is_allowed || !principal.as_str().starts_with("ci:") {
+        return Ok(());
+    }
+    Err(Failure::usage(anyhow!("`{principal}` does not sign here: GitLab says that this branch or tag is not protected"))
+        .hint("deploy from a protected branch or tag (Settings > Repository), and make the key's variable protected too")
+        .hint(format!(
+            "or allow it for this environment in `.deploy-record.yml`: signers: {{ unprotected: [\"{environment}\"] }}"
+        )))
+}
+
+fn find_signer(ctx: &Context, settings: &mut Settings) -> Result<Signer, Failure> {
     if let Some(source) = &ctx.global.key {
         let mode = if settings.ci.is_some() { FileMode::Any } else { FileMode::OwnerOnly };
         let key = load(ctx, source, mode)?;
@@ -72,12 +93,17 @@ fn named(ctx: &Context, settings: &Settings, key: PrivateKey) -> Result<Signer, 
     let public = key.public_key();
     let listed = settings.trust.signers.as_ref().and_then(|signers| signers.principals_of(public));
     let principal = match (&ctx.global.principal, listed) {
-        (Some(given), _) => given.clone(),
+        (Some(given), _) if settings.trust.signers.is_some() => given.clone(),
         (None, Some(listed)) => listed.to_owned(),
-        (None, None) => {
-            let suggestion = if settings.ci.is_some() { "ci:main" } else { "YOUR-GITLAB-LOGIN" };
+        (given, _) => {
+            let by_custom = if settings.ci.is_some() { "ci:main" } else { "YOUR-GITLAB-LOGIN" };
+            let suggestion = given.as_deref().unwrap_or(by_custom);
             let line = line_to_add(suggestion, public);
-            let error = anyhow!("the trust root does not have the key {}", crate::core::seal::fingerprint(public));
+            let fingerprint = crate::core::seal::fingerprint(public);
+            let error = match settings.trust.signers {
+                Some(_) => anyhow!("the trust root does not have the key {fingerprint}"),
+                None => anyhow!("there is no trust root that has the key {fingerprint}"),
+            };
             return Err(Failure::usage(error)
                 .hint(format!("add this line to `{}` on the default branch: {line}", super::settings::TRUST_ROOT)));
         }
@@ -90,10 +116,12 @@ fn named(ctx: &Context, settings: &Settings, key: PrivateKey) -> Result<Signer, 
 fn git_signing_key(ctx: &Context, settings: &Settings) -> Result<Option<PrivateKey>, Failure> {
     let Some(signers) = settings.trust.signers.as_ref().filter(|_| !settings.trusts_only_itself) else { return Ok(None) };
     let Some(source) = settings.checkout.as_ref().and_then(Checkout::signing_key) else { return Ok(None) };
-    if source.starts_with("key::") || source.ends_with(".pub") {
-        return Ok(None); // a key that only an agent holds
+    // as `ssh-keygen -Y sign` does with the path of a public key: the private one is beside it, or only an agent has it
+    let path = expand_home(ctx, source.strip_suffix(".pub").unwrap_or(&source));
+    if source.starts_with("key::") || !Path::new(&path).exists() {
+        return Ok(None);
     }
-    let key = load(ctx, &expand_home(ctx, &source), FileMode::OwnerOnly)?;
+    let key = load(ctx, &path, FileMode::OwnerOnly)?;
     Ok(signers.principals_of(key.public_key()).is_some().then_some(key))
 }
 
@@ -115,21 +143,23 @@ fn own_key(ctx: &Context, checkout: &Checkout) -> Result<(PrivateKey, String), F
     let line = line_to_add(OWN_PRINCIPAL, key.public_key());
     let root = own_trust_root(checkout);
     if !root.exists() {
-        std::fs::write(&root, format!("{line}\n"))
-            .with_context(|| format!("can't write `{}`", root.display()))
-            .map_err(Failure::unable)?;
+        write_once(&root, &format!("{line}\n")).map_err(Failure::unable)?;
     }
     Ok((key, line))
 }
 
-/// Makes the key beside its place and moves it there, so that two first runs at once agree on one key.
-fn make_own_key(path: &std::path::Path) -> anyhow::Result<()> {
-    let directory = path.parent().context("the key's path has no folder")?;
+fn make_own_key(path: &Path) -> anyhow::Result<()> {
+    let key = keys::generate(OWN_PRINCIPAL)?;
+    write_once(path, &key.to_openssh(ssh_key::LineEnding::LF)?)
+}
+
+/// Writes a file that only its owner can read, beside its place, and moves it there unless there is one by then: two first runs at
+/// once agree, and nobody sees half of it.
+fn write_once(path: &Path, text: &str) -> anyhow::Result<()> {
+    let directory = path.parent().context("the path has no folder")?;
     std::fs::create_dir_all(directory).with_context(|| format!("can't make `{}`", directory.display()))?;
     let mut file =
         tempfile::NamedTempFile::new_in(directory).with_context(|| format!("can't write in `{}`", directory.display()))?;
-    let key = keys::generate(OWN_PRINCIPAL)?;
-    let text = key.to_openssh(ssh_key::LineEnding::LF)?;
     file.write_all(text.as_bytes())?;
     file.as_file().sync_all()?;
     match file.persist_noclobber(path) {

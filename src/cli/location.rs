@@ -50,8 +50,7 @@ impl Location {
             return remote(text, ctx, ci);
         }
         if is_ssh(text) {
-            return Err(Failure::usage(anyhow!("a log over SSH can't be written to"))
-                .hint("give its HTTPS address with --log, and a token with --token or DEPLOY_RECORD_TOKEN"));
+            return Err(behind_ssh());
         }
         Ok(Location::Local(PathBuf::from(text.strip_prefix("file://").unwrap_or(text))))
     }
@@ -80,6 +79,17 @@ impl Location {
             return Ok(Location::Tracking { repository: checkout.git_dir().to_path_buf(), remote: name });
         }
         Location::named(&url, ctx, None, Some(checkout))
+    }
+
+    /// Whether something can be appended there at all.
+    ///
+    /// # Errors
+    /// Where the log can only be read from here.
+    pub fn check_writable(&self) -> Result<(), Failure> {
+        match self {
+            Location::Tracking { .. } => Err(behind_ssh()),
+            Location::Local(_) | Location::Remote { .. } => Ok(()),
+        }
     }
 
     /// Opens the log.
@@ -112,6 +122,11 @@ impl Location {
             Location::Local(_) | Location::Tracking { .. } => None,
         }
     }
+}
+
+fn behind_ssh() -> Failure {
+    Failure::usage(anyhow!("the log is behind SSH, where it can't be reached from here"))
+        .hint("give its HTTPS address with --log, and a token with --token or DEPLOY_RECORD_TOKEN")
 }
 
 fn same(one: &Path, other: &Path) -> bool {

@@ -131,7 +131,7 @@ struct Row {
 
 impl Row {
     fn of(entry: &RawEntry, trust: &Trust) -> Option<Row> {
-        let inspected = entry::inspect(entry, trust);
+        let inspected = entry::inspect(entry, trust, 0);
         let errors = inspected.findings.iter().filter(|finding| finding.is_error()).cloned().collect();
         Some(Row { record: inspected.record?, commit: entry.commit.to_string(), errors })
     }

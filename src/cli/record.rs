@@ -7,8 +7,7 @@ use super::settings::Settings;
 use super::writer::LogWriter;
 use super::{Format, view};
 use crate::core::record::{Status, Strength, Time};
-use crate::core::state::State;
-use crate::recorder::{Appended, Draft, random_id};
+use crate::recorder::{Appended, Draft, Known, random_id};
 use anyhow::anyhow;
 use clap::Args;
 
@@ -38,18 +37,20 @@ pub struct RecordArgs {
 pub fn run(args: &RecordArgs, ctx: &Context) -> Result<Exit, Failure> {
     let settings = Settings::load(ctx)?;
     let delivery = Delivery::gather(&args.delivery, ctx, &settings)?;
-    let writer = LogWriter::open(ctx, settings)?;
+    let writer = LogWriter::open(ctx, settings, delivery.environment())?;
     let (settings, recorder) = (&writer.settings, writer.recorder());
-    let mut make = |state: Option<&State>| draft(args, ctx, settings, &delivery, state);
+    let mut make = |known: &Known| draft(args, ctx, settings, &delivery, known);
     if args.dry_run {
-        let tip = recorder.tip(ctx.deadline())?;
-        let Draft(record) = make(tip.as_ref().map(|tip| &tip.state)).map_err(Failure::usage)?;
+        let Draft(record) = make(&recorder.known(ctx.deadline())?).map_err(Failure::usage)?;
         ctx.ui.result(&view::draft(&record, &writer.redactor));
         return Ok(Exit::Done);
     }
     let id = random_id().map_err(Failure::unable)?;
     match recorder.append(&id, ctx.deadline(), &mut make)? {
-        Appended::Already(seq) => ctx.ui.say(&format!("already recorded by this job: record {seq}")),
+        Appended::Already(seq) => {
+            ctx.ui.say(&format!("already recorded by this job: record {seq}"));
+            ctx.ui.result(&view::already(seq, args.format));
+        }
         Appended::New(receipt) => {
             view::announce(ctx, &receipt, settings);
             ctx.ui.result(&view::receipt(&receipt, args.format));
@@ -58,23 +59,17 @@ pub fn run(args: &RecordArgs, ctx: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn draft(
-    args: &RecordArgs,
-    ctx: &Context,
-    settings: &Settings,
-    delivery: &Delivery,
-    state: Option<&State>,
-) -> anyhow::Result<Draft> {
+fn draft(args: &RecordArgs, ctx: &Context, settings: &Settings, delivery: &Delivery, known: &Known) -> anyhow::Result<Draft> {
     let now = Time::new(ctx.now());
     let at = args.happened_at.unwrap_or(now);
     if at > now {
         return Err(anyhow!("--happened-at: {at} is in the future"));
     }
-    let previous = delivery.previous(state);
+    let previous = delivery.previous(known)?;
     let changes = delivery.changes(previous.as_ref(), ctx, settings);
     let finished_at = (args.status != Status::Unknown).then_some(at);
     let progress = Progress { status: args.status, started_at: at, finished_at, finishes: None, strength: Strength::Asserted };
-    let mut record = delivery.record(state, progress, changes, previous);
+    let mut record = delivery.record(known, progress, changes, previous);
     record.policy = settings.policy.clone();
     Ok(Draft(record))
 }

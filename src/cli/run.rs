@@ -7,9 +7,8 @@ use super::settings::Settings;
 use super::view;
 use super::writer::LogWriter;
 use crate::command::{self, Finished, Signals};
-use crate::core::record::{Changes, Delivered, Status, Strength, Time};
-use crate::core::state::State;
-use crate::recorder::{Appended, Draft, Receipt, Recorder, random_id};
+use crate::core::record::{Changes, Delivered, Record, Status, Strength, Time};
+use crate::recorder::{Appended, Draft, Known, Receipt, Recorder, random_id};
 use clap::Args;
 use std::ffi::OsString;
 
@@ -44,7 +43,7 @@ pub fn run(args: &Run, ctx: &Context) -> Result<Exit, Failure> {
         return Ok(Exit::Command(execute(args, &signals).exit_code()));
     }
     let delivery = Delivery::gather(&args.delivery, ctx, &settings)?;
-    let writer = LogWriter::open(ctx, settings)?;
+    let writer = LogWriter::open(ctx, settings, delivery.environment())?;
     let run = Recorded { args, ctx, writer: &writer, delivery: &delivery, recorder: &writer.recorder() };
     if args.dry_run {
         return run.show();
@@ -76,46 +75,42 @@ struct Recorded<'a> {
     recorder: &'a Recorder<'a>,
 }
 
-/// What the start said, and the outcome says again.
+/// A start that is in the log.
 struct Started {
     seq: u64,
-    at: Time,
-    attempt: Option<u64>,
-    previous: Option<Delivered>,
-    changes: Option<Changes>,
+    record: Record,
 }
 
 impl Recorded<'_> {
     fn start(&self) -> Result<Started, Failure> {
         let at = Time::new(self.ctx.now());
         let id = random_id().map_err(Failure::unable)?;
-        let mut known: Option<(Option<Delivered>, Option<Changes>)> = None;
-        let mut attempt = None;
-        let appended = self.recorder.append(&id, self.ctx.deadline(), &mut |state| {
-            let previous = self.delivery.previous(state);
-            let changes = match known.take() {
+        let mut compared: Option<(Option<Delivered>, Option<Changes>)> = None;
+        let mut made = None;
+        let appended = self.recorder.append(&id, self.ctx.deadline(), &mut |known| {
+            let previous = self.delivery.previous(known)?;
+            let changes = match compared.take() {
                 Some((same, changes)) if same == previous => changes,
                 _ => self.delivery.changes(previous.as_ref(), self.ctx, &self.writer.settings),
             };
-            known = Some((previous.clone(), changes.clone()));
-            let draft = self.draft(state, at, previous, changes);
-            attempt = draft.0.job.as_ref().and_then(|job| job.attempt);
-            Ok(draft)
+            compared = Some((previous.clone(), changes.clone()));
+            let record = self.draft(known, at, previous, changes);
+            made = Some(record.clone());
+            Ok(Draft(record))
         })?;
-        let seq = match &appended {
-            Appended::Already(seq) => *seq,
-            Appended::New(receipt) => {
-                view::announce(self.ctx, receipt, &self.writer.settings);
-                receipt.record.seq
+        match (appended, made) {
+            (Appended::New(receipt), _) => {
+                view::announce(self.ctx, &receipt, &self.writer.settings);
+                Ok(Started { seq: receipt.record.seq, record: receipt.record })
             }
-        };
-        let (previous, changes) = known.unwrap_or_default();
-        Ok(Started { seq, at, attempt, previous, changes })
+            (Appended::Already(seq), Some(record)) => Ok(Started { seq, record }),
+            (Appended::Already(_), None) => unreachable!("what is there already was made before it was compared"),
+        }
     }
 
     /// The start's record. A job that deployed the same before gets the next attempt, so that a second run in one job is a
     /// second deployment and not taken for a repetition of the first.
-    fn draft(&self, state: Option<&State>, at: Time, previous: Option<Delivered>, changes: Option<Changes>) -> Draft {
+    fn draft(&self, known: &Known, at: Time, previous: Option<Delivered>, changes: Option<Changes>) -> Record {
         let progress = Progress {
             status: Status::Running,
             started_at: at,
@@ -123,9 +118,9 @@ impl Recorded<'_> {
             finishes: None,
             strength: Strength::Observed,
         };
-        let mut record = self.delivery.record(state, progress, changes, previous);
+        let mut record = self.delivery.record(known, progress, changes, previous);
         record.policy = self.writer.settings.policy.clone();
-        if let Some(state) = state {
+        if let Some(state) = known.state() {
             let mut attempt = 1;
             while state.recorded_by_job(&record).is_some() {
                 attempt += 1;
@@ -134,7 +129,7 @@ impl Recorded<'_> {
                 }
             }
         }
-        Draft(record)
+        record
     }
 
     /// Records the outcome; says loudly where that failed. Gives whether it is in the log.
@@ -147,14 +142,7 @@ impl Recorded<'_> {
         if let Some(problem) = finished.problem() {
             self.ctx.ui.say(&format!("the command did not start: {problem}"));
         }
-        let progress = Progress {
-            status,
-            started_at: start.at,
-            finished_at: Some(Time::new(self.ctx.now()).max(start.at)),
-            finishes: Some(start.seq),
-            strength: Strength::Observed,
-        };
-        match self.append_outcome(start, progress) {
+        match self.append_outcome(start, status) {
             Ok(Appended::New(receipt)) => {
                 view::announce(self.ctx, &receipt, &self.writer.settings);
                 self.show_how_to_check(&receipt);
@@ -176,17 +164,15 @@ impl Recorded<'_> {
         }
     }
 
-    fn append_outcome(&self, start: &Started, progress: Progress) -> Result<Appended, Failure> {
+    /// The outcome says what the start said, and how it ended.
+    fn append_outcome(&self, start: &Started, status: Status) -> Result<Appended, Failure> {
         let id = random_id().map_err(Failure::unable)?;
-        let mut make = |state: Option<&State>| {
-            let mut record = self.delivery.record(state, progress, start.changes.clone(), start.previous.clone());
-            record.policy = self.writer.settings.policy.clone();
-            if let Some(job) = &mut record.job {
-                job.attempt = start.attempt;
-            }
-            Ok(Draft(record))
-        };
-        Ok(self.recorder.append(&id, self.ctx.deadline(), &mut make)?)
+        let mut record = start.record.clone();
+        record.status = Some(status);
+        record.finished_at = Some(Time::new(self.ctx.now())).max(record.started_at);
+        record.finishes = Some(start.seq);
+        record.prev_here = None;
+        Ok(self.recorder.append(&id, self.ctx.deadline(), &mut |_| Ok(Draft(record.clone())))?)
     }
 
     fn show_how_to_check(&self, receipt: &Receipt) {
@@ -197,11 +183,10 @@ impl Recorded<'_> {
     }
 
     fn show(&self) -> Result<Exit, Failure> {
-        let tip = self.recorder.tip(self.ctx.deadline())?;
-        let state = tip.as_ref().map(|tip| &tip.state);
-        let previous = self.delivery.previous(state);
+        let known = self.recorder.known(self.ctx.deadline())?;
+        let previous = self.delivery.previous(&known).map_err(Failure::unable)?;
         let changes = self.delivery.changes(previous.as_ref(), self.ctx, &self.writer.settings);
-        let Draft(record) = self.draft(state, Time::new(self.ctx.now()), previous, changes);
+        let record = self.draft(&known, Time::new(self.ctx.now()), previous, changes);
         self.ctx
             .ui
             .say(&format!("would run `{}`, and record this start and its outcome:", self.args.command[0].to_string_lossy()));

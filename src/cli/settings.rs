@@ -51,7 +51,7 @@ impl Settings {
     pub fn load(ctx: &Context) -> Result<Settings, Failure> {
         let ci = ctx.ci()?;
         let checkout = ctx.checkout(ci.as_ref())?;
-        let files = match &ci {
+        let mut files = match &ci {
             Some(ci) => from_server(ctx, ci, checkout.as_ref())?,
             None => from_disk(ctx, checkout.as_ref())?,
         };
@@ -69,6 +69,10 @@ impl Settings {
             Some(text) => Location::named(text, ctx, ci.as_ref(), checkout.as_ref())?,
             None => Location::by_default(ctx, ci.as_ref(), checkout.as_ref(), &branch)?,
         };
+        if let Some(checkout) = checkout.as_ref().filter(|_| ci.is_none() && files.trust_root.is_none()) {
+            files.trust_root = own_trust_root(checkout, &location)?;
+            files.is_own = files.trust_root.is_some();
+        }
         let trust = Trust {
             signers: files.trust_root.as_ref().map(parse_trust_root).transpose()?,
             revocations: config.revocations(),
@@ -148,12 +152,16 @@ fn from_disk(ctx: &Context, checkout: Option<&Checkout>) -> Result<Files, Failur
         let origin = format!("{name} at {}", commit.short());
         files.trust_root = text.map(|text| Source { text, name: TRUST_ROOT.to_owned(), origin });
     }
-    let own = super::identity::own_trust_root(checkout);
-    if files.trust_root.is_none() && own.exists() {
-        files.trust_root = Some(read(&own)?);
-        files.is_own = true;
-    }
     Ok(files)
+}
+
+/// The trust root that this repository made for itself: it says nothing about a log elsewhere.
+fn own_trust_root(checkout: &Checkout, location: &Location) -> Result<Option<Source>, Failure> {
+    let path = super::identity::own_trust_root(checkout);
+    if !location.is_at(checkout.git_dir()) || !path.exists() {
+        return Ok(None);
+    }
+    read(&path).map(Some)
 }
 
 fn given(path: Option<&String>) -> Result<Option<Source>, Failure> {

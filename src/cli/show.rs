@@ -35,7 +35,7 @@ pub fn run(args: &Show, ctx: &Context) -> Result<Exit, Failure> {
     let mut newest = Newest::fetch(ctx, &store)?.ok_or_else(missing)?;
     let (entry, inspected, record) = loop {
         let entry = newest.next()?.ok_or_else(missing)?;
-        let inspected = entry::inspect(&entry, &settings.trust);
+        let inspected = entry::inspect(&entry, &settings.trust, 0);
         match inspected.record.clone() {
             Some(record) if record.seq == args.seq => break (entry, inspected, record),
             _ => {}

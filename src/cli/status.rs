@@ -8,7 +8,7 @@ use crate::core::log::page;
 use crate::core::record::shape::FieldType as _;
 use crate::core::state::{Mark, Place, State};
 use crate::core::time::{ago, readable};
-use crate::recorder;
+use crate::recorder::Known;
 use crate::ui::json::json_pretty;
 use crate::ui::table::Table;
 use chrono::{DateTime, Utc};
@@ -29,14 +29,15 @@ pub struct Status {
 pub fn run(args: &Status, ctx: &Context) -> Result<Exit, Failure> {
     let settings = Settings::load(ctx)?;
     let store = settings.open_log(ctx)?;
-    let Some(tip) = recorder::tip(&store, &settings.trust, ctx.deadline())? else {
+    let known = Known::fetch(&store, &settings.trust, ctx.deadline())?;
+    let Some(tip) = &known.tip else {
         ctx.ui.say(&format!("there is no log yet: {} does not exist", store.description()));
         return Ok(Exit::Done);
     };
     let text = match args.format {
         Format::Json => json_pretty(&tip.state.write()),
         format => {
-            let mut text = view::table(&places(&tip.state, ctx.now()), format, &ctx.ui);
+            let mut text = view::table(&places(&known, &tip.state, ctx.now())?, format, &ctx.ui);
             if format != Format::Csv {
                 text.push_str(&debts(&tip.state));
             }
@@ -51,11 +52,22 @@ pub fn run(args: &Status, ctx: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn places(state: &State, now: DateTime<Utc>) -> Table {
-    let mut table =
-        Table::new(&["environment", "service", "runs", "commit", "since", "by", "#", "begun, no end"]).right_aligned(&[6]);
-    state.places.iter().rev().for_each(|place| table.row(cells(place, now)));
-    table
+fn places(known: &Known, state: &State, now: DateTime<Utc>) -> Result<Table, Failure> {
+    let has_projects = state.has_several_projects();
+    let mut header = vec!["environment", "service", "runs", "commit", "since", "by", "#", "begun, no end"];
+    if has_projects {
+        header.insert(0, "project");
+    }
+    let mut table = Table::new(&header).right_aligned(&[6 + usize::from(has_projects)]);
+    for place in state.places.iter().rev() {
+        let whole = known.place(&place.key())?;
+        let mut row = cells(whole.as_ref().unwrap_or(place), now);
+        if has_projects {
+            row.insert(0, place.path.as_ref().map_or_else(|| state.project_name(place.project), ToString::to_string));
+        }
+        table.row(row);
+    }
+    Ok(table)
 }
 
 fn cells(place: &Place, now: DateTime<Utc>) -> Vec<String> {

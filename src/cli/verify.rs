@@ -8,7 +8,7 @@ use crate::core::checkpoint::Checkpoint;
 use crate::core::escape::terminal;
 use crate::core::finding::Severity;
 use crate::core::time::readable;
-use crate::core::verify::{Report, Verifier};
+use crate::core::verify::{CommitCheck, Report, Verifier};
 use crate::store::{Depth, LogStore};
 use crate::ui::json::json_pretty;
 use anyhow::anyhow;
@@ -17,7 +17,8 @@ use serde_json::{Value, json};
 
 /// Check the whole log: format, order, links, signatures, signers, state, pairs of start and outcome.
 ///
-/// Exit code 0: verified. 1: something is wrong. 3: the chain is intact, but nobody vouches for its keys.
+/// Exit code 0: verified. 1: something is wrong. 2: the log has records of a later version: update deploy-record. 3: the chain
+/// is intact, but nobody vouches for its keys.
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  deploy-record verify\n  deploy-record verify --allowed-signers allowed_signers --log https://gitlab.example/grp/app.git\n  deploy-record verify --checkpoint 'deploy-record LOG-ID 124 sha256:…'"
@@ -48,10 +49,11 @@ pub fn run(args: &Verify, ctx: &Context) -> Result<Exit, Failure> {
         Format::Table | Format::Csv | Format::Markdown => as_text(&report, &settings),
     };
     ctx.ui.result(&text);
-    Ok(match (report.errors(), report.has_trust_root) {
-        (1.., _) => Exit::No,
-        (0, false) => Exit::Unable,
-        (0, true) => Exit::Done,
+    Ok(match (report.errors(), report.newer, report.has_trust_root) {
+        (1.., ..) => Exit::No,
+        (0, 1.., _) => Exit::Usage,
+        (0, 0, false) => Exit::Unable,
+        (0, 0, true) => Exit::Done,
     })
 }
 
@@ -62,12 +64,21 @@ fn verify(
     tip: &crate::core::record::CommitId,
 ) -> Result<Report, Failure> {
     let mut verifier = Verifier::new(&settings.trust, &args.checkpoint);
-    for commit in store.history(tip)? {
-        let entry = store.read(&commit)?;
-        verifier.add(&entry, &|| store.read_state(&commit).ok());
-        if args.deep || commit == *tip {
-            verifier.add_commit_signature(&entry, store.read_signature(&commit)?.as_ref());
-        }
+    let history = store.history(tip);
+    if let Some((commit, problem)) = &history.broken {
+        verifier.add_broken(commit, format!("it can't be read, so nothing before it is known: {problem}"));
+    }
+    for commit in &history.commits {
+        let entry = match store.read(commit) {
+            Ok(entry) => entry,
+            Err(error) => {
+                verifier.add_broken(commit, error.to_string());
+                continue;
+            }
+        };
+        let signature = if args.deep || commit == tip { Some(store.read_signature(commit)?) } else { None };
+        let check = signature.as_ref().map_or(CommitCheck::Skip, |signature| CommitCheck::Check(signature.as_ref()));
+        verifier.add(&entry, check, &|| store.read_state(commit).ok());
     }
     Ok(verifier.finish(&args.checkpoint))
 }
@@ -89,11 +100,13 @@ fn as_json(report: &Report) -> Value {
     json!({
         "commits": report.commits,
         "verified": report.verified,
+        "newer": report.newer,
         "since": report.period.map(|(since, _)| since.to_string()),
         "until": report.period.map(|(_, until)| until.to_string()),
         "signers": signers.collect::<Vec<_>>(),
         "trust_root": report.has_trust_root,
         "head": report.head.as_ref().map(ToString::to_string),
+        "held": report.held.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "errors": report.errors(),
         "findings": findings.collect::<Vec<_>>(),
     })
@@ -111,6 +124,9 @@ fn as_text(report: &Report, settings: &Settings) -> String {
     }
     for ((principal, key), records) in &report.signers {
         lines.push(format!("signed by `{principal}`, key {key}: {}", count(*records, "record")));
+    }
+    for held in &report.held {
+        lines.push(format!("the checkpoint holds: record {} and all before it are those that it names", held.seq));
     }
     if let Some(head) = &report.head {
         lines.push(format!("checkpoint: {head}"));
@@ -131,6 +147,13 @@ fn verdict(report: &Report, settings: &Settings) -> String {
     let findings = format!("{}, {}", count(errors as u64, "error"), count(notices as u64, "notice"));
     if errors > 0 {
         return format!("NOT VERIFIED: {} of {}{period}{head}; {findings}", report.verified, count(report.commits, "record"));
+    }
+    if report.newer > 0 {
+        let newer = count(report.newer, "record");
+        return format!(
+            "NOT VERIFIED: {newer} of a later version, {} verified{period}{head}; update deploy-record",
+            report.verified
+        );
     }
     let keys: std::collections::BTreeSet<_> = report.signers.keys().map(|(_, key)| key.as_str()).collect();
     let keys = keys.into_iter().collect::<Vec<_>>().join(", ");

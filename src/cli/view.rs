@@ -40,6 +40,14 @@ pub fn receipt(receipt: &Receipt, format: Format) -> String {
     }
 }
 
+/// The answer to what was recorded before, in this record.
+pub fn already(seq: u64, format: Format) -> String {
+    match format {
+        Format::Json => json_pretty(&json!({ "seq": seq, "already": true })),
+        Format::Table | Format::Csv | Format::Markdown => String::new(),
+    }
+}
+
 /// A table in one of the forms that tables have.
 pub fn table(table: &Table, format: Format, ui: &Ui) -> String {
     match format {

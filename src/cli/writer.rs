@@ -4,6 +4,7 @@ use super::context::Context;
 use super::exit::Failure;
 use super::identity;
 use super::settings::Settings;
+use crate::core::record::Name;
 use crate::core::redact::Redactor;
 use crate::recorder::Recorder;
 use crate::signer::Signer;
@@ -21,12 +22,13 @@ pub struct LogWriter<'a> {
 }
 
 impl<'a> LogWriter<'a> {
-    /// Finds the signer and opens the log.
+    /// Finds the signer for this environment and opens the log.
     ///
     /// # Errors
     /// Where there is no key that may sign, or the log can't be used.
-    pub fn open(ctx: &'a Context, mut settings: Settings) -> Result<LogWriter<'a>, Failure> {
-        let signer = identity::signer(ctx, &mut settings)?;
+    pub fn open(ctx: &'a Context, mut settings: Settings, environment: &Name) -> Result<LogWriter<'a>, Failure> {
+        settings.location.check_writable()?;
+        let signer = identity::signer(ctx, &mut settings, environment)?;
         let store = settings.open_log(ctx)?;
         let redactor = ctx.redactor(&settings.config.redact.allow);
         Ok(LogWriter { settings, redactor, ctx, signer, store })

@@ -64,7 +64,7 @@ macro_rules! codes {
 
 codes! {
     RecordUnreadable = "record-unreadable", Error, "The file is no record of this format.";
-    RecordNewer = "record-newer", Error, "The record's format or kind is of a later version: update deploy-record.";
+    RecordNewer = "record-newer", Notice, "The record's format or kind is of a later version: update deploy-record.";
     SignatureDamaged = "signature-damaged", Error, "The signature file is no SSH signature.";
     SignatureWrong = "signature-wrong", Error, "The signature does not fit the record: one of the two was changed.";
     SignerUnknown = "signer-unknown", Error, "The key that signed is not in the trust root.";
@@ -73,6 +73,7 @@ codes! {
     SignerRevoked = "signer-revoked", Error, "The key was revoked before this record.";
     SignerRole = "signer-role", Error, "The signer may not sign this kind of record for that person.";
     CommitForeign = "commit-foreign", Error, "A commit on the branch is none of the log's.";
+    CommitUnreadable = "commit-unreadable", Error, "A commit on the branch can't be read.";
     CommitParents = "commit-parents", Error, "The commit has more than one parent, or one where it should have none.";
     CommitFiles = "commit-files", Error, "The commit holds other files, or other modes, than a log commit.";
     CommitTrailers = "commit-trailers", Error, "The commit's trailers do not match its files.";

@@ -5,9 +5,9 @@
 
 use crate::core::checkpoint::Checkpoint;
 use crate::core::finding::{Code, Finding};
-use crate::core::log::entry::{self, CommitSignature, RawEntry, Trust, Verified};
+use crate::core::log::entry::{self, CommitSignature, Inspected, RawEntry, Trust, Verified};
 use crate::core::log::message;
-use crate::core::record::{Digest, Id, Kind, Pointer, Record, Time};
+use crate::core::record::{CommitId, Digest, Id, Kind, Line, Pointer, Record, Status, Time};
 use crate::core::state::{PlaceKey, State};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -24,8 +24,12 @@ pub struct Report {
     pub signers: BTreeMap<(String, String), u64>,
     /// The newest record.
     pub head: Option<Checkpoint>,
+    /// Number of records in a format of a later version.
+    pub newer: u64,
     /// Whether a trust root vouches for the signers.
     pub has_trust_root: bool,
+    /// The checkpoints that the log holds unchanged.
+    pub held: Vec<Checkpoint>,
     /// What was found, in the log's order.
     pub findings: Vec<Finding>,
 }
@@ -37,11 +41,41 @@ impl Report {
     }
 }
 
+/// Whether a commit's own signature is checked, too.
+#[derive(Debug, Clone, Copy)]
+pub enum CommitCheck<'a> {
+    /// It is left alone.
+    Skip,
+    /// It is checked; `None` where the commit has none.
+    Check(Option<&'a CommitSignature>),
+}
+
+/// What start and finish of one deployment have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Attempt {
+    place: Option<PlaceKey>,
+    kind: Kind,
+    version: Option<Line>,
+    sha: Option<CommitId>,
+    started_at: Option<Time>,
+}
+
+impl Attempt {
+    fn of(record: &Record) -> Self {
+        Attempt {
+            place: PlaceKey::of(record),
+            kind: record.kind,
+            version: record.version.clone(),
+            sha: record.commit.as_ref().map(|commit| commit.sha.clone()),
+            started_at: record.started_at,
+        }
+    }
+}
+
 /// What a start said, kept until its finish comes.
 #[derive(Debug, Clone)]
 struct Start {
-    place: Option<PlaceKey>,
-    sha: Option<String>,
+    attempt: Attempt,
     is_closed: bool,
 }
 
@@ -69,7 +103,9 @@ impl<'a> Verifier<'a> {
             period: None,
             signers: BTreeMap::new(),
             head: None,
+            newer: 0,
             has_trust_root: trust.signers.is_some(),
+            held: Vec::new(),
             findings: Vec::new(),
         };
         Verifier {
@@ -88,17 +124,27 @@ impl<'a> Verifier<'a> {
 
     /// Takes the next commit of the branch. `read_state` gives the bytes of its `state.json`; it is called only where the
     /// state that was computed does not fit.
-    pub fn add(&mut self, entry: &RawEntry, read_state: &dyn Fn() -> Option<Vec<u8>>) -> Option<Verified> {
+    pub fn add(
+        &mut self,
+        entry: &RawEntry,
+        signature: CommitCheck<'_>,
+        read_state: &dyn Fn() -> Option<Vec<u8>>,
+    ) -> Option<Verified> {
         self.report.commits += 1;
-        let inspected = entry::inspect(entry, self.trust);
+        let place = self.last.as_ref().map_or(1, |last| last.seq + 1);
+        let inspected = entry::inspect(entry, self.trust, place);
         let before = self.report.findings.len();
         self.report.findings.extend(inspected.findings.iter().cloned());
         self.check_parents(entry);
-        if !entry.files.iter().any(|file| file.name == "record.json") {
+        if let CommitCheck::Check(signature) = signature {
+            let findings = entry::inspect_commit_signature(entry, &inspected, signature, self.trust, place);
+            self.report.findings.extend(findings);
+        }
+        if entry.file("record.json").is_none() {
             return None; // a foreign commit is no link of the chain
         }
         let Some(record) = &inspected.record else {
-            self.skip_unreadable(inspected.digest, read_state);
+            self.skip_unreadable(&inspected, place, read_state);
             return None;
         };
         if let Some(fingerprint) = &inspected.fingerprint {
@@ -114,11 +160,10 @@ impl<'a> Verifier<'a> {
         verified
     }
 
-    /// Checks the commit's own signature: the tip's always, others where asked for.
-    pub fn add_commit_signature(&mut self, entry: &RawEntry, signature: Option<&CommitSignature>) {
-        if let Ok(record) = Record::parse(&entry.record) {
-            self.report.findings.extend(entry::inspect_commit_signature(entry, &record, signature, self.trust));
-        }
+    /// Notes a commit that can't be read; the message says what that means.
+    pub fn add_broken(&mut self, commit: &CommitId, message: String) {
+        let (seq, commit) = (None, Some(commit.clone()));
+        self.report.findings.push(Finding { code: Code::CommitUnreadable, seq, commit, message });
     }
 
     /// Ends the verification, with these checkpoints.
@@ -153,17 +198,8 @@ impl<'a> Verifier<'a> {
 
     fn check_link(&mut self, entry: &RawEntry, record: &Record, digest: Digest) {
         let seq = Some(record.seq);
-        let (expected, prev) = match &self.last {
-            Some(last) => (last.seq + 1, last.sha256),
-            None => (1, Digest::ZERO),
-        };
-        if record.seq != expected {
-            let message = format!("expected record {expected}, found record {}", record.seq);
-            self.add_finding(Code::Sequence, entry, seq, message);
-        }
-        if record.prev != prev {
-            let message = format!("its `prev` is {}, the record before it has {prev}", record.prev);
-            self.add_finding(Code::PreviousRecord, entry, seq, message);
+        for (code, message) in entry::link_problems(record, self.last.as_ref()) {
+            self.add_finding(code, entry, seq, message);
         }
         if self.last.is_none() && self.trust.first.is_some_and(|first| first != digest) {
             self.add_finding(
@@ -204,10 +240,9 @@ impl<'a> Verifier<'a> {
             );
         }
         let Some(start) = record.finishes else { return };
-        let sha = record.commit.as_ref().map(|commit| commit.sha.to_string());
         let (code, message) = match self.starts.get_mut(&start) {
             None => (Code::FinishUnpaired, format!("it closes record {start}, which is no start")),
-            Some(open) if open.place != PlaceKey::of(record) || open.sha != sha => {
+            Some(open) if open.attempt != Attempt::of(record) => {
                 (Code::FinishUnpaired, format!("it closes record {start}, which is another deployment's"))
             }
             Some(open) if open.is_closed => (Code::FinishTwice, format!("it closes record {start}, which was closed before")),
@@ -244,11 +279,23 @@ impl<'a> Verifier<'a> {
         self.state = Some(own.filter(|state| state.newest.sha256 == digest).unwrap_or(computed));
     }
 
-    fn skip_unreadable(&mut self, digest: Digest, read_state: &dyn Fn() -> Option<Vec<u8>>) {
-        let seq = self.last.as_ref().map_or(1, |last| last.seq + 1);
-        self.last = Some(Pointer::to(seq, digest));
+    /// A record of a later version, or none at all: a link of the chain all the same.
+    fn skip_unreadable(&mut self, inspected: &Inspected, seq: u64, read_state: &dyn Fn() -> Option<Vec<u8>>) {
+        let pointer = Pointer::to(seq, inspected.digest);
+        self.report.newer += inspected.findings.iter().filter(|finding| finding.code == Code::RecordNewer).count() as u64;
         if let Some(state) = read_state().and_then(|bytes| State::parse(&bytes).ok()) {
             self.state = Some(state);
+        }
+        if let Some(head) = &mut self.report.head {
+            (head.seq, head.sha256) = (seq, inspected.digest);
+        }
+        self.remember_digest(&pointer);
+        self.last = Some(pointer);
+    }
+
+    fn remember_digest(&mut self, pointer: &Pointer) {
+        if self.checkpoints.contains(&pointer.seq) {
+            self.digests.insert(pointer.seq, pointer.sha256);
         }
     }
 
@@ -259,9 +306,7 @@ impl<'a> Verifier<'a> {
             self.places.insert(key, pointer.clone());
         }
         self.ids.entry(record.id.clone()).or_insert(record.seq);
-        if self.checkpoints.contains(&record.seq) {
-            self.digests.insert(record.seq, digest);
-        }
+        self.remember_digest(&pointer);
         self.last = Some(pointer);
         self.report.head = Some(Checkpoint { log: record.log.clone(), seq: record.seq, sha256: digest });
         let since = self.report.period.map_or(record.recorded_at, |(since, _)| since);
@@ -275,13 +320,12 @@ impl<'a> Verifier<'a> {
             open.remove(&start);
             return;
         }
-        if record.status != Some(crate::core::record::Status::Running) {
+        if record.status != Some(Status::Running) {
             return;
         }
         let other = open.iter().min().copied();
         open.insert(record.seq);
-        let sha = record.commit.as_ref().map(|commit| commit.sha.to_string());
-        self.starts.insert(record.seq, Start { place: Some(place), sha, is_closed: false });
+        self.starts.insert(record.seq, Start { attempt: Attempt::of(record), is_closed: false });
         if let Some(other) = other {
             self.note(Code::Overlap, record.seq, format!("it began while record {other} had not ended"));
         }
@@ -292,7 +336,10 @@ impl<'a> Verifier<'a> {
         let other_log = head.as_ref().is_some_and(|head| head.log != checkpoint.log);
         let (code, message) = match self.digests.get(&checkpoint.seq) {
             _ if other_log => (Code::CheckpointMissing, format!("the checkpoint is of log {}", checkpoint.log)),
-            Some(digest) if *digest == checkpoint.sha256 => return,
+            Some(digest) if *digest == checkpoint.sha256 => {
+                self.report.held.push(checkpoint.clone());
+                return;
+            }
             Some(digest) => (
                 Code::CheckpointOther,
                 format!("record {} has {digest}, the checkpoint says {}", checkpoint.seq, checkpoint.sha256),

@@ -12,7 +12,6 @@ pub use changes::default_ticket_pattern;
 pub use history::Deepened;
 
 use crate::core::record::{Changes, Commit, CommitId, Line, Time};
-use chrono::DateTime;
 use git2::{ErrorCode, ObjectType, Oid, Repository};
 use regex::Regex;
 use std::path::Path;
@@ -100,7 +99,7 @@ impl Checkout {
             sha: id.clone(),
             title: commit.summary_bytes().and_then(|title| Line::clean(&String::from_utf8_lossy(title))),
             author: Line::clean(&String::from_utf8_lossy(author.name_bytes())),
-            authored_at: DateTime::from_timestamp(author.when().seconds(), 0).map(Time::new),
+            authored_at: Time::from_timestamp(author.when().seconds()),
             branch: None,
             tag: None,
             newer: Default::default(),

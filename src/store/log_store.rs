@@ -7,7 +7,7 @@ use crate::core::record::CommitId;
 use crate::git::{Advertised, GitRemote, PushError};
 use crate::http::Deadline;
 use chrono::{DateTime, Utc};
-use git2::{ErrorClass, ErrorCode, Oid, Repository, Sort};
+use git2::{ErrorClass, ErrorCode, Oid, Repository};
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -20,12 +20,22 @@ pub enum Depth {
     All,
 }
 
+/// The commits of the branch, the oldest first.
+#[derive(Debug)]
+pub struct History {
+    /// Those that can be read.
+    pub commits: Vec<CommitId>,
+    /// The one before them that can't, and why.
+    pub broken: Option<(CommitId, String)>,
+}
+
 /// The branch that holds the log.
 pub struct LogStore {
     repository: Repository,
     branch: String,
     reference: String,
     remote: Option<GitRemote>,
+    is_read_only: bool,
     /// Where the objects of a remote log are, as long as we work on it.
     _scratch: Option<TempDir>,
 }
@@ -44,16 +54,17 @@ impl LogStore {
         if !repository.is_bare() && checked_out.as_deref() == Some(reference.as_str()) {
             return Err(problem(format!("the branch `{branch}` is checked out there; switch to another branch first")));
         }
-        Ok(LogStore { repository, branch: branch.to_owned(), reference, remote: None, _scratch: None })
+        Ok(LogStore { repository, branch: branch.to_owned(), reference, remote: None, is_read_only: false, _scratch: None })
     }
 
-    /// What the last `git fetch` brought of a remote's branch: for reading only.
+    /// What the last `git fetch` brought of a remote's branch: for reading only, nothing can be published to it.
     ///
     /// # Errors
     /// Where the repository can't be opened.
     pub fn tracking(path: &Path, remote: &str, branch: &str) -> Result<Self, StoreError> {
         let mut store = LogStore::local(path, branch)?;
         store.reference = format!("refs/remotes/{remote}/{branch}");
+        store.is_read_only = true;
         Ok(store)
     }
 
@@ -67,7 +78,8 @@ impl LogStore {
             tempfile::Builder::new().prefix("deploy-record.").tempdir().map_err(|error| problem(error.to_string()))?;
         let repository = Repository::init_bare(scratch.path()).map_err(|error| problem(error.message().to_owned()))?;
         let reference = format!("refs/heads/{branch}");
-        Ok(LogStore { repository, branch: branch.to_owned(), reference, remote: Some(remote), _scratch: Some(scratch) })
+        let (remote, scratch) = (Some(remote), Some(scratch));
+        Ok(LogStore { repository, branch: branch.to_owned(), reference, remote, is_read_only: false, _scratch: scratch })
     }
 
     /// The log in words: `branch deploy-log of https://…`.
@@ -84,7 +96,7 @@ impl LogStore {
         self.remote.is_some()
     }
 
-    /// Whether the place itself is in order to be written to: a local one always is.
+    /// The server's clock as of its last answer; `None` for a log on this machine.
     pub fn server_time(&self) -> Option<DateTime<Utc>> {
         self.remote.as_ref().and_then(GitRemote::server_time)
     }
@@ -130,8 +142,7 @@ impl LogStore {
     /// # Errors
     /// As [`LogStore::read`].
     pub fn read_state(&self, commit: &CommitId) -> Result<Vec<u8>, StoreError> {
-        let read = |id| objects::blob(&self.repository, &self.repository.find_commit(id)?, "state.json");
-        self.oid(commit).and_then(read).map_err(|error| self.broken(&error))
+        self.oid(commit).and_then(|id| objects::state(&self.repository, id)).map_err(|error| self.broken(&error))
     }
 
     /// A commit's own signature, if it has one.
@@ -147,18 +158,22 @@ impl LogStore {
         self.oid(commit).is_ok_and(|id| self.repository.find_commit(id).is_ok())
     }
 
-    /// The commits of the branch that are at hand, from the oldest to the tip, each after its parents.
-    ///
-    /// # Errors
-    /// As [`LogStore::read`].
-    pub fn history(&self, tip: &CommitId) -> Result<Vec<CommitId>, StoreError> {
-        let walk = || -> Result<Vec<CommitId>, git2::Error> {
-            let mut walk = self.repository.revwalk()?;
-            walk.set_sorting(Sort::TOPOLOGICAL | Sort::REVERSE)?;
-            walk.push(self.oid(tip)?)?;
-            walk.map(|id| objects::commit_id(id?)).collect()
-        };
-        walk().map_err(|error| self.broken(&error))
+    /// The commits of the branch, from the oldest to the tip, along their first parents.
+    pub fn history(&self, tip: &CommitId) -> History {
+        let mut history = History { commits: Vec::new(), broken: None };
+        let mut next = Some(tip.clone());
+        while let Some(commit) = next {
+            next = match self.oid(&commit).and_then(|id| objects::parent(&self.repository, id)) {
+                Ok(parent) => parent,
+                Err(error) => {
+                    history.broken = Some((commit, error.message().to_owned()));
+                    break;
+                }
+            };
+            history.commits.push(commit);
+        }
+        history.commits.reverse();
+        history
     }
 
     /// Makes a signed commit on top of `base`; the branch does not change.
@@ -187,23 +202,23 @@ impl LogStore {
     }
 
     fn publish_here(&self, commit: Oid, base: Option<Oid>) -> Result<(), PublishError> {
-        // libgit2 holds the reference's lock file while it compares and writes, so that this is a compare-and-swap
-        let words = "deploy-record: append";
-        let moved = match base {
-            Some(base) => self.repository.reference_matching(&self.reference, commit, true, base, words),
-            None => self.repository.reference(&self.reference, commit, false, words),
-        };
-        match moved {
+        if self.is_read_only {
+            let problem = "it is only a copy of a remote's branch".to_owned();
+            return Err(PublishError::NotSent(StoreError::Repository { log: self.description(), problem }));
+        }
+        // libgit2 holds the reference's lock file while it compares and writes, so that this is a compare-and-swap; the zero id
+        // means that there must be none yet
+        let base = base.unwrap_or(Oid::ZERO_SHA1);
+        match self.repository.reference_matching(&self.reference, commit, true, base, "deploy-record: append") {
             Ok(_) => Ok(()),
-            Err(error)
-                if matches!(
-                    error.code(),
-                    ErrorCode::Modified | ErrorCode::Exists | ErrorCode::Locked | ErrorCode::NotFound
-                ) =>
-            {
-                Err(PublishError::Conflict)
-            }
-            Err(error) => Err(PublishError::NotSent(self.broken(&error))),
+            Err(error) => Err(match error.code() {
+                ErrorCode::Modified | ErrorCode::Exists | ErrorCode::NotFound => PublishError::Conflict,
+                ErrorCode::Locked => {
+                    let lock = self.repository.commondir().join(format!("{}.lock", self.reference));
+                    PublishError::Locked(lock.display().to_string())
+                }
+                _ => PublishError::NotSent(self.broken(&error)),
+            }),
         }
     }
 

@@ -6,7 +6,7 @@
 mod log_store;
 mod objects;
 
-pub use log_store::{Depth, LogStore};
+pub use log_store::{Depth, History, LogStore};
 pub use objects::NewCommit;
 
 use crate::http::HttpError;
@@ -38,6 +38,9 @@ pub enum PublishError {
     /// Somebody else was faster: nothing changed.
     #[error("the branch moved meanwhile")]
     Conflict,
+    /// The branch is locked by another process, or by one that was killed: nothing changed.
+    #[error("the branch is locked: if no git command runs there, remove `{0}`")]
+    Locked(String),
     /// The server said no: nothing changed.
     #[error("the server refused the push: {0}")]
     Refused(String),

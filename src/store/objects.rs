@@ -1,8 +1,9 @@
 //! Log commits as git objects: reading and writing them.
 
 use crate::core::log::entry::{CommitSignature, File, RawEntry};
-use crate::core::record::CommitId;
-use git2::{Commit, ErrorCode, Oid, Repository, Signature, Time};
+use crate::core::record::{CommitId, LARGEST_RECORD};
+use crate::core::seal::LARGEST_SIGNATURE;
+use git2::{Commit, ErrorCode, ObjectType, Oid, Repository, Signature, Time, Tree};
 
 /// What a new log commit is made of.
 #[derive(Debug, Clone)]
@@ -22,22 +23,54 @@ pub struct NewCommit<'a> {
 /// Signs the bytes of a commit with namespace `git`; gives the armored signature.
 pub type CommitSigner<'a> = dyn Fn(&[u8]) -> anyhow::Result<String> + 'a;
 
+/// The most that a log commit, without its files, may hold, in bytes.
+const LARGEST_COMMIT: usize = 64 * 1024;
+
+/// The most that a `state.json` may hold, in bytes: two hundred places have some 100 kB.
+const LARGEST_STATE: usize = 16 * 1024 * 1024;
+
 pub(super) fn read(repository: &Repository, id: Oid) -> Result<RawEntry, git2::Error> {
-    let commit = repository.find_commit(id)?;
+    let commit = find_commit(repository, id)?;
     let tree = commit.tree()?;
-    let files = tree.iter().map(|entry| File {
-        name: String::from_utf8_lossy(entry.name_bytes()).into_owned(),
-        mode: entry.filemode().cast_unsigned(),
-        blob: entry.id().to_string(),
+    let odb = repository.odb()?;
+    let files = tree.iter().map(|entry| {
+        let size = odb.read_header(entry.id()).map_or(0, |(size, kind)| if kind == ObjectType::Blob { size as u64 } else { 0 });
+        File {
+            name: String::from_utf8_lossy(entry.name_bytes()).into_owned(),
+            mode: entry.filemode().cast_unsigned(),
+            blob: entry.id().to_string(),
+            size,
+        }
     });
     Ok(RawEntry {
         commit: commit_id(id)?,
         parents: parents(&commit)?,
         files: files.collect(),
         message: String::from_utf8_lossy(commit.message_raw_bytes()).into_owned(),
-        record: blob(repository, &commit, "record.json")?,
-        signature: blob(repository, &commit, "record.json.sig")?,
+        record: blob(repository, &tree, "record.json", LARGEST_RECORD)?,
+        signature: blob(repository, &tree, "record.json.sig", LARGEST_SIGNATURE)?,
     })
+}
+
+/// The bytes of a commit's `state.json`; empty where there is none, or it is larger than any state.
+pub(super) fn state(repository: &Repository, id: Oid) -> Result<Vec<u8>, git2::Error> {
+    blob(repository, &find_commit(repository, id)?.tree()?, "state.json", LARGEST_STATE)
+}
+
+/// The first parent as the commit names it; `None` for the first commit.
+pub(super) fn parent(repository: &Repository, id: Oid) -> Result<Option<CommitId>, git2::Error> {
+    Ok(parents(&find_commit(repository, id)?)?.into_iter().next())
+}
+
+/// A commit; one that is far larger than any of the log's is not even loaded.
+fn find_commit(repository: &Repository, id: Oid) -> Result<Commit<'_>, git2::Error> {
+    let (size, _) = repository.odb()?.read_header(id)?;
+    if size > LARGEST_COMMIT {
+        return Err(git2::Error::from_str(&format!(
+            "the commit is {size} bytes long; a log commit has at most {LARGEST_COMMIT}"
+        )));
+    }
+    repository.find_commit(id)
 }
 
 /// The parents as the commit names them: libgit2 hides those that a shallow clone does not have.
@@ -47,15 +80,13 @@ fn parents(commit: &Commit) -> Result<Vec<CommitId>, git2::Error> {
     ids.map(|id| CommitId::new(id).map_err(|problem| git2::Error::from_str(&problem))).collect()
 }
 
-/// The content of one file of a commit; empty where there is no such file.
-pub(super) fn blob(repository: &Repository, commit: &Commit, name: &str) -> Result<Vec<u8>, git2::Error> {
-    let tree = commit.tree()?;
+/// The content of one file; empty where there is no such file, or it is larger than `most`, and then not even loaded.
+fn blob(repository: &Repository, tree: &Tree, name: &str, most: usize) -> Result<Vec<u8>, git2::Error> {
     let Some(entry) = tree.get_name(name) else { return Ok(Vec::new()) };
-    match repository.find_blob(entry.id()) {
-        Ok(blob) => Ok(blob.content().to_vec()),
-        Err(error) if error.code() == ErrorCode::NotFound => Ok(Vec::new()), // a folder or a submodule of that name
-        Err(error) => Err(error),
+    if entry.kind() != Some(ObjectType::Blob) || repository.odb()?.read_header(entry.id())?.0 > most {
+        return Ok(Vec::new());
     }
+    Ok(repository.find_blob(entry.id())?.content().to_vec())
 }
 
 pub(super) fn signature(repository: &Repository, id: Oid) -> Result<Option<CommitSignature>, git2::Error> {

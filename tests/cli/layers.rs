@@ -15,6 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("repo", &["core", "git", "http", "repo"]),
     ("store", &["core", "git", "http", "store"]),
     ("recorder.rs", &["core", "http", "signer", "store"]),
+    ("recorder", &["core", "http", "store"]),
     ("ui.rs", &["core", "ui"]),
     ("ui", &["core", "ui"]),
 ];

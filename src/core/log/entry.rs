@@ -3,12 +3,14 @@
 //! A [`RawEntry`] is bytes that anyone may have made. [`inspect`] holds it against the format and the trust root; only an entry
 //! without errors becomes a [`Verified`] record, and nothing else makes one.
 
-use super::message;
+use super::{late, message};
 use crate::core::finding::{Code, Finding};
-use crate::core::record::{CommitId, Digest, Id, Kind, ParseError, Person, Record, Strength};
+use crate::core::record::{CommitId, Digest, Id, Kind, LARGEST_RECORD, Name, ParseError, Person, Pointer, Record, Strength};
 use crate::core::seal::{self, SealError};
 use crate::core::trust::{AllowedSigners, Distrust, Revocation, revoked};
+use chrono::{DateTime, Utc};
 use sha1::{Digest as _, Sha1};
+use ssh_key::PublicKey;
 
 /// The file names of a log commit, in git's order.
 pub const FILES: [&str; 5] = [".gitattributes", "README.md", "record.json", "record.json.sig", "state.json"];
@@ -25,6 +27,8 @@ pub struct File {
     pub mode: u32,
     /// Its blob's id.
     pub blob: String,
+    /// Its size in bytes; 0 for what is no file.
+    pub size: u64,
 }
 
 /// A commit of the branch as git has it; nothing in it has been checked.
@@ -38,9 +42,9 @@ pub struct RawEntry {
     pub files: Vec<File>,
     /// Its message.
     pub message: String,
-    /// Bytes of `record.json`, empty where there is none.
+    /// Bytes of `record.json`; empty where there is none, or it is larger than any record.
     pub record: Vec<u8>,
-    /// Bytes of `record.json.sig`, empty where there is none.
+    /// Bytes of `record.json.sig`, likewise.
     pub signature: Vec<u8>,
 }
 
@@ -64,6 +68,62 @@ pub struct Trust {
     pub log: Option<Id>,
     /// The first record, where the configuration names it.
     pub first: Option<Digest>,
+}
+
+/// Why a key may not sign a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doubt {
+    /// The finding's code.
+    pub code: Code,
+    /// Why, in words.
+    pub reason: String,
+}
+
+impl Trust {
+    /// Whether this key may sign, as this principal, in this namespace, at this moment and this place in the log.
+    ///
+    /// # Errors
+    /// The reason. Without a trust root only revoked keys are refused.
+    pub fn check(
+        &self,
+        principal: &Name,
+        key: &PublicKey,
+        namespace: &str,
+        at: DateTime<Utc>,
+        place: u64,
+    ) -> Result<(), Doubt> {
+        if revoked(&self.revocations, &seal::fingerprint(key), place) {
+            return Err(Doubt { code: Code::SignerRevoked, reason: format!("the key was revoked before record {place}") });
+        }
+        let Some(signers) = &self.signers else { return Ok(()) };
+        signers.check(principal.as_str(), key, namespace, at).map_err(|distrust| Doubt {
+            code: match distrust {
+                Distrust::UnknownKey => Code::SignerUnknown,
+                Distrust::OtherPrincipal { .. } => Code::SignerOther,
+                Distrust::Namespace | Distrust::NotYetValid { .. } | Distrust::Expired { .. } => Code::SignerNotValid,
+            },
+            reason: distrust.to_string(),
+        })
+    }
+
+    /// Whether a key was revoked from some place on.
+    pub fn is_revoked_somewhere(&self, fingerprint: &str) -> bool {
+        self.revocations.iter().any(|revocation| revocation.fingerprint == fingerprint)
+    }
+}
+
+/// What is wrong with a record's link to the one before it; `None` means that there is none.
+pub fn link_problems(record: &Record, before: Option<&Pointer>) -> Vec<(Code, String)> {
+    let (expected, prev) = before.map_or((1, Digest::ZERO), |before| (before.seq + 1, before.sha256));
+    let mut problems = Vec::new();
+    if record.seq != expected {
+        problems.push((Code::Sequence, format!("expected record {expected}, found record {}", record.seq)));
+    }
+    if record.prev != prev {
+        let message = format!("its `prev` is {}, the record before it has {prev}", record.prev);
+        problems.push((Code::PreviousRecord, message));
+    }
+    problems
 }
 
 /// A record whose signature, signer and commit were checked. Only [`Inspected::verified`] makes one.
@@ -94,6 +154,11 @@ impl Verified {
     /// Fingerprint of the key that signed it.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
+    }
+
+    /// A pointer at it.
+    pub fn pointer(&self) -> Pointer {
+        Pointer::to(self.record.seq, self.digest)
     }
 }
 
@@ -126,54 +191,76 @@ impl Inspected {
     }
 }
 
-/// Holds one entry against the format and the trust root: all that can be said without its neighbours.
-pub fn inspect(entry: &RawEntry, trust: &Trust) -> Inspected {
+/// Holds one entry against the format and the trust root: all that can be said without its neighbours. `place` is where it
+/// stands in the log, 0 where that is not known: a revoked key can write any number into its record.
+pub fn inspect(entry: &RawEntry, trust: &Trust, place: u64) -> Inspected {
     let mut inspection = Inspection { entry, seq: None, findings: Vec::new() };
     let digest = Digest::of(&entry.record);
+    let nothing = |findings| Inspected { record: None, digest, fingerprint: None, findings, commit: entry.commit.clone() };
+    if entry.file("record.json").is_none() {
+        inspection.add(Code::CommitForeign, "the commit holds no `record.json`".to_owned());
+        return nothing(inspection.findings);
+    }
     inspection.check_files();
-    let record = inspection.read_record();
-    inspection.seq = record.as_ref().map(|record| record.seq);
-    let key = inspection.check_signature(seal::NAMESPACE_RECORD, &entry.signature, &entry.record, Code::SignatureWrong);
-    if let (Some(record), Some(key)) = (&record, &key) {
-        inspection.check_signer(record, key, trust);
-        inspection.check_role(record);
+    let key = inspection.check_signature();
+    let Some(record) = inspection.read_record(key.as_ref(), trust) else {
+        let fingerprint = key.as_ref().map(seal::fingerprint);
+        return Inspected { fingerprint, ..nothing(inspection.findings) };
+    };
+    inspection.seq = Some(record.seq);
+    inspection.findings.iter_mut().for_each(|finding| finding.seq = Some(record.seq));
+    if let Some(key) = &key {
+        inspection.check_signer(&record, key, trust, place);
+        inspection.check_role(&record);
     }
-    if let Some(record) = &record {
-        inspection.check_trailers(record, digest);
-        let newer = record.newer_fields();
-        if !newer.is_empty() {
-            inspection.add(Code::NewerField, format!("it has `{}`, which this version does not know", newer.join("`, `")));
-        }
-    }
+    inspection.check_trailers(&record, digest);
+    inspection.check_late(&record, trust);
+    inspection.note_newer_fields(&record);
     let fingerprint = key.as_ref().map(seal::fingerprint);
-    Inspected { record, digest, fingerprint, findings: inspection.findings, commit: entry.commit.clone() }
+    Inspected { record: Some(record), digest, fingerprint, findings: inspection.findings, commit: entry.commit.clone() }
 }
 
-/// Checks the commit's own signature: by the record's signer, namespace `git`.
+/// Checks the commit's own signature: by the very key that signed the record, namespace `git`.
 pub fn inspect_commit_signature(
     entry: &RawEntry,
-    record: &Record,
+    inspected: &Inspected,
     signature: Option<&CommitSignature>,
     trust: &Trust,
+    place: u64,
 ) -> Vec<Finding> {
+    let Some(record) = &inspected.record else { return Vec::new() };
     let mut inspection = Inspection { entry, seq: Some(record.seq), findings: Vec::new() };
-    let Some(signature) = signature else {
-        inspection.add(Code::CommitSignature, "the commit is not signed".to_owned());
-        return inspection.findings;
-    };
-    match seal::open(&signature.armored, seal::NAMESPACE_GIT, &signature.payload) {
-        Err(error) => inspection.add(Code::CommitSignature, format!("the commit's signature: {error}")),
-        Ok(key) => {
-            let at = record.recorded_at.utc();
-            let signers = trust.signers.as_ref();
-            let verdict =
-                signers.map_or(Ok(()), |signers| signers.check(record.signer.as_str(), &key, seal::NAMESPACE_GIT, at));
-            if let Err(distrust) = verdict {
-                inspection.add(Code::CommitSignature, format!("the commit's signature: {distrust}"));
-            }
-        }
+    if let Err(problem) = check_commit_signature(record, inspected.fingerprint.as_deref(), signature, trust, place) {
+        inspection.add(Code::CommitSignature, problem);
     }
     inspection.findings
+}
+
+fn check_commit_signature(
+    record: &Record,
+    fingerprint: Option<&str>,
+    signature: Option<&CommitSignature>,
+    trust: &Trust,
+    place: u64,
+) -> Result<(), String> {
+    let signature = signature.ok_or("the commit is not signed")?;
+    let key = seal::open(&signature.armored, seal::NAMESPACE_GIT, &signature.payload)
+        .map_err(|error| format!("the commit's signature: {error}"))?;
+    let own = seal::fingerprint(&key);
+    if fingerprint.is_some_and(|fingerprint| fingerprint != own) {
+        return Err(format!("the commit is signed by another key, {own}, than its record"));
+    }
+    let place = place.max(record.seq);
+    trust
+        .check(&record.signer, &key, seal::NAMESPACE_GIT, record.recorded_at.utc(), place)
+        .map_err(|doubt| format!("the commit's signature: {}", doubt.reason))
+}
+
+impl RawEntry {
+    /// A file of this name.
+    pub fn file(&self, name: &str) -> Option<&File> {
+        self.files.iter().find(|file| file.name == name)
+    }
 }
 
 struct Inspection<'a> {
@@ -188,10 +275,6 @@ impl Inspection<'_> {
     }
 
     fn check_files(&mut self) {
-        if !self.entry.files.iter().any(|file| file.name == "record.json") {
-            self.add(Code::CommitForeign, "the commit holds no `record.json`".to_owned());
-            return;
-        }
         let names: Vec<_> = self.entry.files.iter().map(|file| file.name.as_str()).collect();
         if names != FILES {
             self.add(Code::CommitFiles, format!("the commit holds {}", printable(&names)));
@@ -199,52 +282,58 @@ impl Inspection<'_> {
         if let Some(file) = self.entry.files.iter().find(|file| file.mode != 0o100_644) {
             self.add(Code::CommitFiles, format!("`{}` has mode {:o}", file.name.escape_debug(), file.mode));
         }
-        let attributes = self.entry.files.iter().find(|file| file.name == FILES[0]);
-        if attributes.is_some_and(|file| file.blob != blob_id(ATTRIBUTES)) {
+        if self.entry.file(FILES[0]).is_some_and(|file| file.blob != blob_id(ATTRIBUTES)) {
             self.add(Code::CommitFiles, "`.gitattributes` is not `* -text`".to_owned());
         }
     }
 
-    fn read_record(&mut self) -> Option<Record> {
-        match Record::parse(&self.entry.record) {
-            Ok(record) => Some(record),
-            Err(error) => {
-                let code = if matches!(error, ParseError::Newer { .. }) { Code::RecordNewer } else { Code::RecordUnreadable };
-                self.add(code, error.to_string());
-                None
-            }
+    /// Only what a trusted key signed can be a later version's record; the same words from anybody else are damage.
+    fn read_record(&mut self, key: Option<&PublicKey>, trust: &Trust) -> Option<Record> {
+        let size = self.entry.file("record.json").map_or(0, |file| file.size);
+        let parsed = match usize::try_from(size) {
+            Ok(size) if size <= LARGEST_RECORD => Record::parse(&self.entry.record),
+            too_large => Err(ParseError::TooLarge(too_large.unwrap_or(usize::MAX))),
+        };
+        let error = match parsed {
+            Ok(record) => return Some(record),
+            Err(error) => error,
+        };
+        let is_trusted = |key| trust.signers.as_ref().is_none_or(|signers| signers.principals_of(key).is_some());
+        let is_newer = matches!(error, ParseError::Newer { .. }) && key.is_some_and(is_trusted);
+        self.add(if is_newer { Code::RecordNewer } else { Code::RecordUnreadable }, error.to_string());
+        None
+    }
+
+    fn check_signature(&mut self) -> Option<PublicKey> {
+        let error = match seal::open(&self.entry.signature, seal::NAMESPACE_RECORD, &self.entry.record) {
+            Ok(key) => return Some(key),
+            Err(error) => error,
+        };
+        let is_damaged = matches!(error, SealError::Damaged(_) | SealError::TooLarge(_));
+        self.add(if is_damaged { Code::SignatureDamaged } else { Code::SignatureWrong }, error.to_string());
+        None
+    }
+
+    fn check_signer(&mut self, record: &Record, key: &PublicKey, trust: &Trust, place: u64) {
+        let (at, place) = (record.recorded_at.utc(), place.max(record.seq));
+        if let Err(doubt) = trust.check(&record.signer, key, seal::NAMESPACE_RECORD, at, place) {
+            let message = format!("`{}` with key {}: {}", record.signer, seal::fingerprint(key), doubt.reason);
+            self.add(doubt.code, message);
         }
     }
 
-    fn check_signature(&mut self, namespace: &str, armored: &[u8], message: &[u8], wrong: Code) -> Option<ssh_key::PublicKey> {
-        match seal::open(armored, namespace, message) {
-            Ok(key) => Some(key),
-            Err(error) => {
-                let code = if matches!(error, SealError::Damaged(_) | SealError::TooLarge(_)) {
-                    Code::SignatureDamaged
-                } else {
-                    wrong
-                };
-                self.add(code, error.to_string());
-                None
-            }
+    fn check_late(&mut self, record: &Record, trust: &Trust) {
+        if let Some(late) = &record.late
+            && let Err(problem) = late::check(record, late, trust)
+        {
+            self.add(Code::LateClaim, problem);
         }
     }
 
-    fn check_signer(&mut self, record: &Record, key: &ssh_key::PublicKey, trust: &Trust) {
-        let fingerprint = seal::fingerprint(key);
-        if revoked(&trust.revocations, &fingerprint, record.seq) {
-            self.add(Code::SignerRevoked, format!("the key {fingerprint} was revoked before this record"));
-        }
-        let Some(signers) = &trust.signers else { return };
-        let at = record.recorded_at.utc();
-        if let Err(distrust) = signers.check(record.signer.as_str(), key, seal::NAMESPACE_RECORD, at) {
-            let code = match distrust {
-                Distrust::UnknownKey => Code::SignerUnknown,
-                Distrust::OtherPrincipal { .. } => Code::SignerOther,
-                Distrust::Namespace | Distrust::NotYetValid { .. } | Distrust::Expired { .. } => Code::SignerNotValid,
-            };
-            self.add(code, format!("`{}` with key {fingerprint}: {distrust}", record.signer));
+    fn note_newer_fields(&mut self, record: &Record) {
+        let newer = record.newer_fields();
+        if !newer.is_empty() {
+            self.add(Code::NewerField, format!("it has `{}`, which this version does not know", newer.join("`, `")));
         }
     }
 
@@ -257,10 +346,10 @@ impl Inspection<'_> {
             Kind::Deployment | Kind::Rollback | Kind::Refusal | Kind::Access | Kind::Recovery => return,
         };
         let login = person.and_then(|person: &Person| person.login.as_ref());
-        let own_hand = login == Some(&record.signer);
+        let is_pipeline = record.signer.as_str().starts_with("ci:");
+        let own_hand = !is_pipeline && login == Some(&record.signer);
         let proven = matches!(strength, Some(Strength::Fetched | Strength::Attested));
-        let by_pipeline = record.signer.as_str().starts_with("ci:") && proven;
-        if !own_hand && !by_pipeline {
+        if !own_hand && !(is_pipeline && proven) {
             let login = login.map_or("nobody", |login| login.as_str());
             let kind = record.kind;
             self.add(Code::SignerRole, format!("`{}` signed a record of kind `{kind}` for `{login}`", record.signer));

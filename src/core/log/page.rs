@@ -3,7 +3,7 @@
 
 use super::message;
 use crate::core::escape::markdown_inline;
-use crate::core::record::{Kind, Person, Record, Status, Time};
+use crate::core::record::{Kind, Name, Person, Record, Status, Time};
 use crate::core::state::{Mark, OpenReview, Place, Recent, State};
 use crate::core::time::readable;
 use minijinja::syntax::SyntaxConfig;
@@ -32,12 +32,12 @@ pub fn render(state: &State, newest: &Record) -> Result<String, anyhow::Error> {
         recorded_at => readable(state.recorded_at.utc()),
         since => readable(state.since.utc()),
         records => state.newest.seq,
-        running => state.places.iter().rev().filter_map(running).map(Value::from).collect::<Vec<_>>(),
-        open => state.places.iter().rev().flat_map(open).map(Value::from).collect::<Vec<_>>(),
-        recent => state.recent.iter().map(recent).map(Value::from).collect::<Vec<_>>(),
-        reviews => state.reviews.iter().map(review).map(Value::from).collect::<Vec<_>>(),
-        holds => state.holds.iter().map(mark).map(Value::from).collect::<Vec<_>>(),
-        missing_reasons => state.missing_reasons.iter().map(mark).map(Value::from).collect::<Vec<_>>(),
+        running => state.places.iter().rev().filter_map(|place| running(state, place)).map(Value::from).collect::<Vec<_>>(),
+        open => state.places.iter().rev().flat_map(|place| open(state, place)).map(Value::from).collect::<Vec<_>>(),
+        recent => state.recent.iter().map(|known| recent(state, known)).map(Value::from).collect::<Vec<_>>(),
+        reviews => state.reviews.iter().map(|known| review(state, known)).map(Value::from).collect::<Vec<_>>(),
+        holds => state.holds.iter().map(|known| mark(state, known)).map(Value::from).collect::<Vec<_>>(),
+        missing_reasons => state.missing_reasons.iter().map(|known| mark(state, known)).map(Value::from).collect::<Vec<_>>(),
     })?;
     Ok(page)
 }
@@ -64,11 +64,11 @@ impl From<Row> for Value {
     }
 }
 
-fn running(place: &Place) -> Option<Row> {
+fn running(state: &State, place: &Place) -> Option<Row> {
     let runs = place.runs.as_ref()?;
     Some(Row {
         seq: runs.seq,
-        place: place_name(place.service.as_ref(), &place.environment),
+        place: place_name(state, place.project, place.service.as_ref(), &place.environment),
         version: runs.version.to_string(),
         sha: runs.sha.as_ref().map(|sha| sha.short().to_owned()).unwrap_or_default(),
         when: readable(runs.at.utc()),
@@ -78,17 +78,17 @@ fn running(place: &Place) -> Option<Row> {
     })
 }
 
-fn open(place: &Place) -> impl Iterator<Item = Row> {
-    place.open.iter().map(|open| Row {
+fn open(state: &State, place: &Place) -> impl Iterator<Item = Row> {
+    place.open.iter().map(move |open| Row {
         seq: open.seq,
-        place: place_name(place.service.as_ref(), &place.environment),
+        place: place_name(state, place.project, place.service.as_ref(), &place.environment),
         version: open.version.to_string(),
         when: readable(open.started_at.utc()),
         ..Row::default()
     })
 }
 
-fn recent(recent: &Recent) -> Row {
+fn recent(state: &State, recent: &Recent) -> Row {
     let status = match (recent.kind, recent.status) {
         (Kind::Rollback, status) => format!("rollback {status}"),
         (_, Status::Running) => "began, no end on record".to_owned(),
@@ -96,7 +96,7 @@ fn recent(recent: &Recent) -> Row {
     };
     Row {
         seq: recent.seq,
-        place: place_name(recent.service.as_ref(), &recent.environment),
+        place: place_name(state, recent.project, recent.service.as_ref(), &recent.environment),
         version: recent.version.to_string(),
         when: readable(recent.started_at.utc()),
         took: recent.finished_at.map(|end| took(recent.started_at, end)).unwrap_or_default(),
@@ -108,10 +108,10 @@ fn recent(recent: &Recent) -> Row {
     }
 }
 
-fn review(review: &OpenReview) -> Row {
+fn review(state: &State, review: &OpenReview) -> Row {
     Row {
         seq: review.seq,
-        place: place_name(review.service.as_ref(), &review.environment),
+        place: place_name(state, review.project, review.service.as_ref(), &review.environment),
         version: review.version.to_string(),
         when: review.due.map(|due| readable(due.utc())).unwrap_or_default(),
         who: review.assignee.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -119,21 +119,21 @@ fn review(review: &OpenReview) -> Row {
     }
 }
 
-fn mark(mark: &Mark) -> Row {
+fn mark(state: &State, mark: &Mark) -> Row {
     Row {
         seq: mark.seq,
-        place: place_name(mark.service.as_ref(), &mark.environment),
+        place: place_name(state, mark.project, mark.service.as_ref(), &mark.environment),
         version: mark.version.to_string(),
         when: readable(mark.at.utc()),
         ..Row::default()
     }
 }
 
-fn place_name(service: Option<&crate::core::record::Name>, environment: &crate::core::record::Name) -> String {
-    match service {
-        Some(service) => format!("{service}, {environment}"),
-        None => environment.to_string(),
-    }
+/// Project, service and environment, the project only where the log knows several.
+fn place_name(state: &State, project: Option<u64>, service: Option<&Name>, environment: &Name) -> String {
+    let project = state.has_several_projects().then(|| state.project_name(project));
+    let parts = [project, service.map(ToString::to_string), Some(environment.to_string())];
+    parts.into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
 fn took(start: Time, end: Time) -> String {
@@ -156,6 +156,7 @@ mod tests {
     #[test]
     fn a_page_shows_what_runs_and_escapes_what_people_wrote() {
         let mut record = example(Kind::Deployment);
+        record.finishes = None;
         record.version = Line::clean("1.4.2 | <img src=x> [a](javascript:b) @all #12");
         let state = State::after(None, &record, Digest::of(b"record"));
         let page = render(&state, &record).expect("page");
@@ -164,6 +165,6 @@ mod tests {
             assert!(!page.contains(bad), "{bad} in\n{page}");
         }
         let tables = page.lines().filter(|line| line.starts_with('|')).count();
-        assert_eq!(tables, 6, "{page}");
+        assert_eq!(tables, 9, "{page}");
     }
 }

@@ -47,12 +47,14 @@ pub enum ParseError {
         line: usize,
     },
     /// A format or kind of a later version: not damage, but not readable here.
-    #[error("the record has {what} `{found}`, which this version does not know: update deploy-record")]
+    #[error("the {what} `{found}` is not known to this version: update deploy-record{at_least}")]
     Newer {
         /// `schema` or `kind`.
         what: &'static str,
         /// What stands there.
         found: String,
+        /// ` to at least VERSION`, where the record says which version made it.
+        at_least: String,
     },
 }
 
@@ -118,14 +120,15 @@ impl Record {
 }
 
 fn check_is_known(value: &Value) -> Result<(), ParseError> {
-    let Some(schema) = value.get("schema").and_then(Value::as_str) else { return Ok(()) };
-    if schema != SCHEMA {
-        return Err(ParseError::Newer { what: "schema", found: schema.escape_debug().to_string() });
-    }
-    match value.get("kind").and_then(Value::as_str) {
-        Some(kind) if kind.parse::<Kind>().is_err() => {
-            Err(ParseError::Newer { what: "kind", found: kind.escape_debug().to_string() })
-        }
+    let text = |field: &str| value.get(field).and_then(Value::as_str);
+    let newer = |what, found: &str| {
+        let version = text("tool").and_then(|tool| tool.strip_prefix("deploy-record "));
+        let at_least = version.map(|version| format!(" to at least {}", version.escape_debug())).unwrap_or_default();
+        Err(ParseError::Newer { what, found: found.escape_debug().to_string(), at_least })
+    };
+    match (text("schema"), text("kind")) {
+        (Some(schema), _) if schema != SCHEMA => newer("schema", schema),
+        (Some(_), Some(kind)) if kind.parse::<Kind>().is_err() => newer("kind", kind),
         _ => Ok(()),
     }
 }

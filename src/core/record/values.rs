@@ -14,6 +14,10 @@ use std::str::FromStr;
 /// The most that one free text may hold, in bytes.
 pub const LONGEST_TEXT: usize = 64 * 1024;
 
+/// The first second of year 0 and the last of year 9999, in seconds after 1970.
+const EARLIEST: i64 = -62_167_219_200;
+const LATEST: i64 = 253_402_300_799;
+
 fn string(value: Value) -> Result<String, FieldError> {
     match value {
         Value::String(text) => Ok(text),
@@ -288,9 +292,15 @@ fn cut(text: &str) -> String {
 pub struct Time(DateTime<Utc>);
 
 impl Time {
-    /// The moment, cut to whole seconds.
+    /// The moment, cut to whole seconds, and to the years that the format has: 0 to 9999.
     pub fn new(at: DateTime<Utc>) -> Self {
-        Time(at.trunc_subsecs(0))
+        let edge = |seconds| DateTime::from_timestamp(seconds, 0).unwrap_or_default();
+        Time(at.trunc_subsecs(0).clamp(edge(EARLIEST), edge(LATEST)))
+    }
+
+    /// The moment so many seconds after 1970; `None` outside of the years that the format has.
+    pub fn from_timestamp(seconds: i64) -> Option<Self> {
+        (EARLIEST..=LATEST).contains(&seconds).then(|| DateTime::from_timestamp(seconds, 0)).flatten().map(Time)
     }
 
     /// The moment, as chrono has it.
@@ -313,7 +323,7 @@ impl FromStr for Time {
         let time = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%SZ").map_err(|_| wrong())?;
         let time = Time::new(time.and_utc());
         // chrono accepts other spellings too, such as a missing zero or a leap second
-        (time.to_string() == text && !text.ends_with(":60Z")).then_some(time).ok_or_else(wrong)
+        (text.len() == 20 && time.to_string() == text && !text.ends_with(":60Z")).then_some(time).ok_or_else(wrong)
     }
 }
 
@@ -456,11 +466,19 @@ mod tests {
             "2026-1-20T14:05:11Z",
             "2026-11-20T14:05:60Z",
             "2026-02-30T00:00:00Z",
+            "+12026-01-01T00:00:00Z",
+            "-0001-01-01T00:00:00Z",
             "",
         ];
         for other in others {
             assert!(other.parse::<Time>().is_err(), "{other}");
         }
+        for (seconds, year) in [(EARLIEST, "0000-01-01T00:00:00Z"), (LATEST, "9999-12-31T23:59:59Z")] {
+            assert_eq!(Time::from_timestamp(seconds).map(|time| time.to_string()).as_deref(), Some(year));
+            assert!(year.parse::<Time>().is_ok());
+        }
+        assert_eq!((Time::from_timestamp(EARLIEST - 1), Time::from_timestamp(LATEST + 1)), (None, None));
+        assert_eq!(Time::new(DateTime::<Utc>::MAX_UTC).to_string(), "9999-12-31T23:59:59Z");
     }
 
     #[test]

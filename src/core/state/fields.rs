@@ -10,6 +10,8 @@ shape! {
         schema: Line,
         /// The log's own id.
         log: Id,
+        /// Digest of record 1.
+        first: Digest,
         /// The newest record.
         newest: Pointer,
         /// `recorded_at` of the newest record.
@@ -38,6 +40,8 @@ shape! {
     Place {
         /// GitLab's number for the project, where it is known.
         project: Option<u64>,
+        /// The project's path, as the newest record has it.
+        path: Option<Line>,
         /// The service, where one repository has several.
         service: Option<Name>,
         /// The environment.
@@ -46,11 +50,14 @@ shape! {
         tier: Tier,
         /// The newest record about it, of any kind.
         newest: Pointer,
+        /// Where this place had gone out and came back, and nothing has gone well since: the newest record before that, from
+        /// which on its history has to be looked up.
+        earlier: Option<Pointer>,
         /// What runs there.
         runs: Option<Running>,
         /// The versions that last went well there, the newest first, at most five.
         good: Vec<Delivered>,
-        /// Deployments that have begun and not ended, the oldest first.
+        /// Deployments that have begun and not ended, the oldest first, at most 20.
         open: Vec<OpenStart>,
     }
 }
@@ -118,6 +125,10 @@ shape! {
     OpenReview {
         /// The record of the emergency.
         seq: u64,
+        /// The record of its end, where that is another one.
+        finish: Option<u64>,
+        /// GitLab's number for the project.
+        project: Option<u64>,
         /// The service.
         service: Option<Name>,
         /// The environment.
@@ -136,6 +147,8 @@ shape! {
     Mark {
         /// The record.
         seq: u64,
+        /// The record of its start, where that is another one.
+        start: Option<u64>,
         /// GitLab's number for the project.
         project: Option<u64>,
         /// The service.
@@ -156,6 +169,8 @@ shape! {
         seq: u64,
         /// Deployment or rollback.
         kind: Kind,
+        /// GitLab's number for the project.
+        project: Option<u64>,
         /// The service.
         service: Option<Name>,
         /// The environment.
@@ -184,13 +199,6 @@ shape! {
         seq: u64,
         /// First 16 digits of the key's digest.
         key: Line,
-    }
-}
-
-impl Place {
-    /// Digest and number of the newest record about this place.
-    pub fn pointer(&self) -> Pointer {
-        self.newest.clone()
     }
 }
 

@@ -12,7 +12,7 @@ pub use fields::*;
 
 use crate::core::checkpoint::Checkpoint;
 use crate::core::record::shape::{FieldError, FieldType as _};
-use crate::core::record::{Delivered, Digest, Kind, Line, Name, ParseError, Pointer, Record, Status, json};
+use crate::core::record::{CommitId, Delivered, Digest, Kind, Line, Name, ParseError, Pointer, Project, Record, Status, json};
 
 /// The format of the state.
 pub const SCHEMA: &str = "deploy-state/v1";
@@ -21,27 +21,31 @@ const MOST_PLACES: usize = 200;
 const MOST_APPROVALS: usize = 100;
 const MOST_RECENT: usize = 20;
 const MOST_GOOD: usize = 5;
+const MOST_OPEN: usize = 20;
 const MOST_JOBS: usize = 64;
 
-/// What a record is about: project, service and environment. Two records are about the same when all three are equal.
+/// What a record is about: project, service and environment. Two records are about the same when all are equal; a project is
+/// known by GitLab's number for it, or where that is unknown, by its path.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PlaceKey {
-    /// GitLab's number for the project.
-    pub project: Option<u64>,
-    /// The service.
-    pub service: Option<Name>,
-    /// The environment.
-    pub environment: Name,
+    project: Option<u64>,
+    path: Option<Line>,
+    service: Option<Name>,
+    environment: Name,
 }
 
 impl PlaceKey {
+    /// The place of this service and environment of this project.
+    pub fn new(project: Option<&Project>, service: Option<&Name>, environment: &Name) -> Self {
+        let id = project.and_then(|project| project.id);
+        let path = project.filter(|_| id.is_none()).and_then(|project| project.path.clone());
+        PlaceKey { project: id, path, service: service.cloned(), environment: environment.clone() }
+    }
+
     /// The place that a record is about; `None` for records that name no environment.
     pub fn of(record: &Record) -> Option<Self> {
-        Some(PlaceKey {
-            project: record.project.as_ref().and_then(|project| project.id),
-            service: record.service.clone(),
-            environment: record.environment.as_ref()?.name.clone(),
-        })
+        let environment = &record.environment.as_ref()?.name;
+        Some(PlaceKey::new(record.project.as_ref(), record.service.as_ref(), environment))
     }
 }
 
@@ -55,9 +59,13 @@ impl State {
         state.newest = Pointer::to(record.seq, digest);
         state.recorded_at = record.recorded_at;
         state.expire(record);
+        let closes_nothing = record.finishes.is_some_and(|start| !state.closes(record, start));
         state.update_place(record, digest);
-        state.update_debts(record);
-        state.update_recent(record);
+        // a second end of one deployment changes nothing but the place's newest record
+        if !closes_nothing {
+            state.update_debts(record);
+            state.update_recent(record);
+        }
         state.remember_job(record);
         state
     }
@@ -70,7 +78,10 @@ impl State {
         let value = json::read(bytes).map_err(|error| ParseError::Json(error.to_string()))?;
         match value.get("schema").and_then(serde_json::Value::as_str) {
             Some(SCHEMA) => {}
-            Some(other) => return Err(ParseError::Newer { what: "schema", found: other.escape_debug().to_string() }),
+            Some(other) => {
+                let found = other.escape_debug().to_string();
+                return Err(ParseError::Newer { what: "schema", found, at_least: String::new() });
+            }
             None => return Err(FieldError::new("is missing").within("schema").into()),
         }
         let state = State::read(value)?;
@@ -95,6 +106,40 @@ impl State {
         self.places.iter().find(|place| place.is(key))
     }
 
+    /// The project's number, where the log knows exactly one for this path.
+    pub fn project_at(&self, path: &Line) -> Option<u64> {
+        let mut ids: Vec<_> =
+            self.places.iter().filter(|place| place.path.as_ref() == Some(path)).filter_map(|place| place.project).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        match ids[..] {
+            [id] => Some(id),
+            _ => None,
+        }
+    }
+
+    /// Whether the log is of more than one project.
+    pub fn has_several_projects(&self) -> bool {
+        let mut projects =
+            self.places.iter().map(|place| (place.project, place.path.as_ref().filter(|_| place.project.is_none())));
+        let first = projects.next();
+        projects.any(|project| Some(project) != first)
+    }
+
+    /// A project's path, or where that is unknown, its number.
+    pub fn project_name(&self, id: Option<u64>) -> String {
+        let path = self.places.iter().rev().filter(|place| place.project == id).find_map(|place| place.path.as_ref());
+        path.map(ToString::to_string).or(id.map(|id| format!("project {id}"))).unwrap_or_default()
+    }
+
+    /// Whether a record that closes this start can do so: that the start is open, or may have gone out.
+    pub fn may_finish(&self, key: &PlaceKey, start: u64) -> bool {
+        match self.place(key) {
+            Some(place) => place.may_finish(start),
+            None => self.has_dropped_places(),
+        }
+    }
+
     /// Whether places may have gone out, so that one that is not here may still be in the history.
     pub fn has_dropped_places(&self) -> bool {
         self.places.len() >= MOST_PLACES
@@ -106,10 +151,15 @@ impl State {
         self.jobs.iter().find(|job| job.key == key).map(|job| job.seq)
     }
 
+    fn closes(&self, record: &Record, start: u64) -> bool {
+        PlaceKey::of(record).is_some_and(|key| self.may_finish(&key, start))
+    }
+
     fn empty(record: &Record, digest: Digest) -> State {
         State {
             schema: line(SCHEMA),
             log: record.log.clone(),
+            first: digest,
             newest: Pointer::to(record.seq, digest),
             recorded_at: record.recorded_at,
             since: record.recorded_at,
@@ -131,20 +181,24 @@ impl State {
     fn update_place(&mut self, record: &Record, digest: Digest) {
         let (Some(key), Some(environment)) = (PlaceKey::of(record), &record.environment) else { return };
         let known = self.places.iter().position(|place| place.is(&key)).map(|index| self.places.remove(index));
+        let path = record.project.as_ref().and_then(|project| project.path.clone());
         let mut place = known.unwrap_or_else(|| Place {
             project: key.project,
+            path: None,
             service: key.service,
             environment: key.environment,
             tier: environment.tier,
             newest: Pointer::to(record.seq, digest),
+            earlier: record.prev_here.clone(),
             runs: None,
             good: Vec::new(),
             open: Vec::new(),
             newer: Default::default(),
         });
-        place.tier = environment.tier;
+        place.path = path.or(place.path);
         place.newest = Pointer::to(record.seq, digest);
         if record.is_delivery() {
+            place.tier = environment.tier;
             place.deliver(record);
         }
         self.places.push(place);
@@ -155,11 +209,11 @@ impl State {
         match record.kind {
             Kind::Deployment | Kind::Rollback => self.deliver(record),
             Kind::Approval => self.approve(record),
-            Kind::Review => self.reviews.retain(|review| Some(review.seq) != record.of),
-            Kind::Resolution => self.holds.retain(|hold| Some(hold.seq) != record.of),
+            Kind::Review => self.reviews.retain(|review| !review.is(record.of)),
+            Kind::Resolution => self.holds.retain(|hold| !hold.is(record.of)),
             Kind::Annotation => {
                 if record.rollback.as_ref().is_some_and(|rollback| rollback.reason.is_some()) {
-                    self.missing_reasons.retain(|missing| Some(missing.seq) != record.of);
+                    self.missing_reasons.retain(|missing| !missing.is(record.of));
                 }
             }
             Kind::Refusal | Kind::Access | Kind::Recovery => {}
@@ -173,9 +227,13 @@ impl State {
             self.approvals.retain(|approval| !(approval.is_about(&key) && Some(&approval.commit) == sha));
         }
         // A deployment of two records owes its review once, from its start on.
-        if let (Some(follow_up), None) = (&record.follow_up, record.finishes) {
+        if let Some(start) = record.finishes {
+            self.reviews.iter_mut().filter(|review| review.seq == start).for_each(|review| review.finish = Some(record.seq));
+        } else if let Some(follow_up) = &record.follow_up {
             self.reviews.push(OpenReview {
                 seq: record.seq,
+                finish: None,
+                project: key.project,
                 service: key.service.clone(),
                 environment: key.environment.clone(),
                 version: version.clone(),
@@ -187,6 +245,7 @@ impl State {
         let Some(rollback) = record.rollback.as_ref().filter(|_| record.status != Some(Status::Running)) else { return };
         let mark = Mark {
             seq: record.seq,
+            start: record.finishes,
             project: key.project,
             service: key.service,
             environment: key.environment,
@@ -221,10 +280,14 @@ impl State {
 
     fn update_recent(&mut self, record: &Record) {
         let Some(entry) = recent(record) else { return };
-        let start = record.finishes.and_then(|start| self.recent.iter().position(|known| known.seq == start));
-        match start {
-            Some(index) => self.recent[index] = entry,
+        match record.finishes {
             None => self.recent.insert(0, entry),
+            Some(start) => {
+                // one that is not here any more is no recent one
+                if let Some(known) = self.recent.iter_mut().find(|known| known.seq == start) {
+                    *known = entry;
+                }
+            }
         }
         self.recent.truncate(MOST_RECENT);
     }
@@ -237,32 +300,50 @@ impl State {
 }
 
 impl Place {
+    /// The key that records about this place have.
+    pub fn key(&self) -> PlaceKey {
+        let project = Project { id: self.project, path: self.path.clone(), ..Project::default() };
+        PlaceKey::new(Some(&project), self.service.as_ref(), &self.environment)
+    }
+
     fn is(&self, key: &PlaceKey) -> bool {
-        self.environment == key.environment && self.service == key.service && self.project == key.project
+        let same_project = self.project == key.project && (key.project.is_some() || self.path == key.path);
+        same_project && self.environment == key.environment && self.service == key.service
+    }
+
+    /// Whether a start is open, or may be, where starts may have gone out.
+    fn may_finish(&self, start: u64) -> bool {
+        self.open.iter().any(|open| open.seq == start) || self.earlier.is_some() || self.open.len() >= MOST_OPEN
     }
 
     fn deliver(&mut self, record: &Record) {
         let (Some(version), Some(started_at)) = (record.version.clone(), record.started_at) else { return };
         let sha = record.commit.as_ref().map(|commit| commit.sha.clone());
         if let Some(start) = record.finishes {
+            if !self.may_finish(start) {
+                return;
+            }
             self.open.retain(|open| open.seq != start);
         }
         match record.status {
-            Some(Status::Running) => self.open.push(OpenStart {
-                seq: record.seq,
-                version,
-                sha,
-                started_at,
-                job: record.job.as_ref().and_then(|job| job.id),
-                pipeline: record.job.as_ref().and_then(|job| job.pipeline_id),
-                newer: Default::default(),
-            }),
+            Some(Status::Running) => {
+                self.open.push(OpenStart {
+                    seq: record.seq,
+                    version,
+                    sha,
+                    started_at,
+                    job: record.job.as_ref().and_then(|job| job.id),
+                    pipeline: record.job.as_ref().and_then(|job| job.pipeline_id),
+                    newer: Default::default(),
+                });
+                drop_oldest(&mut self.open, MOST_OPEN);
+            }
             Some(Status::Success) => self.went_well(record, version, sha),
             _ => {}
         }
     }
 
-    fn went_well(&mut self, record: &Record, version: Line, sha: Option<crate::core::record::CommitId>) {
+    fn went_well(&mut self, record: &Record, version: Line, sha: Option<CommitId>) {
         let start = record.finishes.unwrap_or(record.seq);
         let at = record.finished_at.unwrap_or(record.recorded_at);
         let displaces = self.runs.as_ref().is_none_or(|runs| {
@@ -276,6 +357,7 @@ impl Place {
         self.good.retain(|good| good.version != delivered.version || good.sha != delivered.sha);
         self.good.insert(0, delivered);
         self.good.truncate(MOST_GOOD);
+        self.earlier = None;
         let actor = record.actor.clone();
         self.runs =
             Some(Running { seq: record.seq, start, kind: record.kind, version, sha, at, actor, newer: Default::default() });
@@ -284,7 +366,22 @@ impl Place {
 
 impl OpenApproval {
     fn is_about(&self, key: &PlaceKey) -> bool {
+        // only projects that GitLab knows can be approved for
         self.environment == key.environment && self.service == key.service && self.project == key.project
+    }
+}
+
+impl OpenReview {
+    /// Whether this record, or its other half, is the one that the number names.
+    fn is(&self, seq: Option<u64>) -> bool {
+        seq.is_some() && (seq == Some(self.seq) || seq == self.finish)
+    }
+}
+
+impl Mark {
+    /// As [`OpenReview::is`].
+    fn is(&self, seq: Option<u64>) -> bool {
+        seq.is_some() && (seq == Some(self.seq) || seq == self.start)
     }
 }
 
@@ -295,6 +392,7 @@ fn recent(record: &Record) -> Option<Recent> {
     Some(Recent {
         seq: record.seq,
         kind: record.kind,
+        project: record.project.as_ref().and_then(|project| project.id),
         service: record.service.clone(),
         environment: record.environment.as_ref()?.name.clone(),
         version: record.version.clone()?,
@@ -308,19 +406,23 @@ fn recent(record: &Record) -> Option<Recent> {
     })
 }
 
-/// The key of what a job records: project, service, environment, job, attempt, kind and status.
+/// The key of what a job records: project, service, environment, job, attempt, kind, status, and what it delivers. An end is
+/// an end of its own start only.
 fn job_key(record: &Record) -> Option<Line> {
     let job = record.job.as_ref()?;
-    let id = job.id?;
     let place = PlaceKey::of(record)?;
+    let text = |value: Option<String>| value.unwrap_or_default();
     let parts = [
-        place.project.map(|project| project.to_string()).unwrap_or_default(),
-        place.service.map(|service| service.to_string()).unwrap_or_default(),
+        text(place.project.map(|id| id.to_string()).or(place.path.map(|path| path.to_string()))),
+        text(place.service.map(|service| service.to_string())),
         place.environment.to_string(),
-        id.to_string(),
+        job.id?.to_string(),
         job.attempt.unwrap_or(1).to_string(),
         record.kind.to_string(),
-        record.status.map(|status| status.to_string()).unwrap_or_default(),
+        text(record.status.map(|status| status.to_string())),
+        text(record.version.as_ref().map(ToString::to_string)),
+        text(record.commit.as_ref().map(|commit| commit.sha.to_string())),
+        text(record.finishes.map(|start| start.to_string())),
     ];
     let digest = Digest::of(parts.join("\n").as_bytes()).to_string();
     Some(line(&digest["sha256:".len()..][..16]))

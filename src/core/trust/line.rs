@@ -51,7 +51,7 @@ fn read_principal(line: &str) -> Result<(String, &str), Problem> {
         Some(quoted) => quoted.split_once('"').ok_or(Problem::OpenQuote)?,
         None => line.split_once(BLANKS).unwrap_or((line, "")),
     };
-    if is_key_type(principal) {
+    if is_key_type(principal) && rest.trim_start_matches(BLANKS).starts_with("AAAA") {
         return Err(Problem::NoPrincipal);
     }
     if principal.contains(['*', '?', '!']) {

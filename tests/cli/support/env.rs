@@ -162,6 +162,7 @@ impl TestEnv {
             ("CI_PROJECT_DIR", &env.path().display().to_string()),
             ("CI_COMMIT_SHA", &sha),
             ("CI_COMMIT_BRANCH", "main"),
+            ("CI_COMMIT_REF_PROTECTED", "true"),
             ("CI_COMMIT_MESSAGE", "pay ${CI_JOB_TOKEN}"),
             ("CI_JOB_ID", "302"),
             ("CI_JOB_NAME", "deploy"),

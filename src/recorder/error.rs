@@ -1,0 +1,125 @@
+//! Why a record is not in the log, and whether it is worth trying again.
+
+use crate::core::finding::Finding;
+use crate::core::record::Id;
+use crate::http::HttpError;
+use crate::store::StoreError;
+
+/// Why a record is not in the log.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The trust root does not have the key that would sign.
+    #[error("`{principal}` may not sign here: {reason}")]
+    NotTrusted {
+        /// Who would sign.
+        principal: String,
+        /// Why not.
+        reason: String,
+        /// The line of the trust root that would change it.
+        line: Option<String>,
+    },
+    /// The tip of the branch is not what it should be.
+    #[error("{log} is damaged at its tip")]
+    Damaged {
+        /// The log.
+        log: String,
+        /// What was found.
+        findings: Vec<Finding>,
+    },
+    /// The log is missing where there should be one.
+    #[error("{log} does not exist, but the configuration names its id or first record")]
+    Missing {
+        /// The log.
+        log: String,
+    },
+    /// The start that the record would close is not open.
+    #[error("{log} does not have record {start} as an open start: it was closed already, or the log was cut off before it")]
+    NotOpen {
+        /// The log.
+        log: String,
+        /// The start's number.
+        start: u64,
+    },
+    /// The log is of a later version of this program.
+    #[error("the log is read-only here: {0}")]
+    Newer(String),
+    /// The clock here can't be right.
+    #[error("the clock is wrong: {0}")]
+    Clock(String),
+    /// The record itself is not right.
+    #[error("the record is not right: {0}")]
+    Record(String),
+    /// The server refuses the push.
+    #[error("{log} refuses the record: {words}")]
+    Refused {
+        /// The log.
+        log: String,
+        /// The server's words.
+        words: String,
+    },
+    /// The log can't be reached, or is broken.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The time limit passed before the record was in.
+    #[error("{log} did not take the record within the time limit ({tries} tries); the last of them: {last}")]
+    TimedOut {
+        /// The log.
+        log: String,
+        /// How often it was tried.
+        tries: u32,
+        /// What the last try came to.
+        last: String,
+    },
+    /// The record may be in the log: nobody said, and nobody could be asked.
+    #[error("the record was sent to {log} and no answer came back; it may be in the log or not")]
+    Unknown {
+        /// The log.
+        log: String,
+        /// The record's id, to look for.
+        id: Id,
+    },
+    /// Something else on this machine.
+    #[error("{0:#}")]
+    Other(#[from] anyhow::Error),
+}
+
+/// Whether it is worth trying again.
+pub(super) enum Failed {
+    /// It may go well in a moment; what went wrong.
+    Passing(String),
+    /// It will not.
+    For(RecordError),
+}
+
+impl Failed {
+    pub(super) fn into_error(self) -> RecordError {
+        match self {
+            Failed::For(error) => error,
+            Failed::Passing(problem) => RecordError::Other(anyhow::anyhow!(problem)),
+        }
+    }
+}
+
+impl From<RecordError> for Failed {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::Store(error) => error.into(),
+            error => Failed::For(error),
+        }
+    }
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::Unreachable { source, .. } if source.is_transient() => Failed::Passing(error.to_string()),
+            _ => Failed::For(RecordError::Store(error)),
+        }
+    }
+}
+
+impl From<HttpError> for Failed {
+    fn from(error: HttpError) -> Self {
+        StoreError::Unreachable { log: "the log".to_owned(), source: error }.into()
+    }
+}
