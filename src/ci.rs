@@ -77,7 +77,7 @@ pub fn read(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Option<CiFacts>, 
     let server_host = url::Url::parse(&server_url).ok().and_then(|url| url.host_str().map(str::to_owned));
     Ok(Some(CiFacts {
         project: Project {
-            id: variables.number("CI_PROJECT_ID")?,
+            id: Some(variables.number("CI_PROJECT_ID")?.ok_or_else(|| missing("CI_PROJECT_ID"))?),
             path: Line::clean(&variables.required("CI_PROJECT_PATH")?),
             url: Link::new(project_url.as_str()).ok(),
             ..Project::default()
@@ -121,7 +121,7 @@ impl Variables<'_> {
     }
 
     fn required(&self, name: &'static str) -> Result<String, CiError> {
-        self.get(name).ok_or_else(|| wrong(name, "is missing, although GITLAB_CI says that this is a GitLab job"))
+        self.get(name).ok_or_else(|| missing(name))
     }
 
     fn number(&self, name: &'static str) -> Result<Option<u64>, CiError> {
@@ -139,6 +139,10 @@ impl Variables<'_> {
     fn link(&self, name: &'static str) -> Option<Link> {
         Link::new(self.get(name)?).ok()
     }
+}
+
+fn missing(variable: &'static str) -> CiError {
+    wrong(variable, "is missing, although GITLAB_CI says that this is a GitLab job")
 }
 
 fn wrong(variable: &'static str, problem: &str) -> CiError {

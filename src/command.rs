@@ -1,6 +1,6 @@
 //! Runs the deploy command and passes signals on to it.
 //!
-//! The command gets our standard streams as they are, and signal dispositions and mask as if it had been started in our
+//! The command gets our standard streams and environment as they are, but for the signing key and token, and signal dispositions and mask as if it had been started in our
 //! place: the defaults, but for a signal that was ignored or blocked when we were started, as by `nohup` or `&` in a script;
 //! that one stays so, for us and for the command (ignored ones: on Linux). A signal that asks us to stop goes to the command
 //! and never ends us, neither while it runs nor while its outcome is recorded: a deployment that was cut off is recorded
@@ -30,6 +30,9 @@ const STOP: [i32; 4] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
 
 /// Signals that mean nothing to us and are passed on all the same.
 const USER: [i32; 2] = [SIGUSR1, SIGUSR2];
+
+/// Variables that are for us and not for the command: what it prints of its environment must not give the key away.
+const OWN_SECRETS: [&str; 3] = ["DEPLOY_RECORD_KEY", "DEPLOY_RECORD_KEY_PASSPHRASE", "DEPLOY_RECORD_TOKEN"];
 
 /// The process's signal handlers and the thread that passes signals on.
 ///
@@ -159,7 +162,11 @@ pub fn run(program: &OsStr, arguments: &[OsString], signals: &Signals) -> Finish
     if let Some(signal) = signals.received() {
         return Finished::not_started(signal);
     }
-    let mut child = match Command::new(program).args(arguments).spawn() {
+    let mut command = Command::new(program);
+    for name in OWN_SECRETS {
+        command.env_remove(name);
+    }
+    let mut child = match command.args(arguments).spawn() {
         Ok(child) => child,
         Err(error) => return Finished::new(not_started(program, &error), signals),
     };

@@ -3,6 +3,7 @@
 //! Unknown keys and wrong values are errors that name the line; nothing is guessed.
 
 use crate::core::record::{Digest, Id, Name, Tier};
+use crate::core::redact;
 use crate::core::trust::Revocation;
 use regex::Regex;
 use serde::Deserialize;
@@ -18,7 +19,7 @@ pub struct ConfigError(String);
 
 /// The configuration, as written and checked. Absent parts have the built-in defaults.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a mapping of settings")]
 pub struct Config {
     /// The service that the repository is, where that is one.
     #[serde(deserialize_with = "parsed_option")]
@@ -37,7 +38,7 @@ pub struct Config {
 
 /// An environment that is recorded.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a mapping such as { tier: production }")]
 pub struct EnvironmentConfig {
     /// Its tier; by default what CI says, else what its name suggests.
     #[serde(deserialize_with = "parsed_option")]
@@ -46,7 +47,7 @@ pub struct EnvironmentConfig {
 
 /// How tickets look.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a mapping such as { pattern: \"…\" }")]
 pub struct TicketConfig {
     /// A regular expression; all of each match is a ticket.
     pub pattern: Option<String>,
@@ -54,7 +55,7 @@ pub struct TicketConfig {
 
 /// Where the log is.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a mapping such as { branch: deploy-log }")]
 pub struct LogConfig {
     /// A git address, a path, or `local`.
     pub url: Option<String>,
@@ -72,7 +73,7 @@ pub struct LogConfig {
 
 /// Who is distrusted.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a mapping such as { revoked: [] }")]
 pub struct SignersConfig {
     /// Keys that count only up to a record.
     pub revoked: Vec<RevokedConfig>,
@@ -83,7 +84,7 @@ pub struct SignersConfig {
 
 /// A key that counts only up to a record.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a mapping such as { key: \"SHA256:…\", after: 124 }")]
 pub struct RevokedConfig {
     /// The key's fingerprint, `SHA256:…`.
     pub key: String,
@@ -93,7 +94,7 @@ pub struct RevokedConfig {
 
 /// What looks like a secret and is none.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a mapping such as { allow: [] }")]
 pub struct RedactConfig {
     /// Kinds, as they stand in `[redacted:KIND]`.
     pub allow: Vec<String>,
@@ -129,6 +130,17 @@ impl Config {
         if let Some(Err(error)) = self.tickets.pattern.as_deref().map(Regex::new) {
             return wrong("tickets.pattern", format!("is no regular expression: {error}"));
         }
+        if self.tickets.pattern.as_deref().is_some_and(str::is_empty) {
+            return wrong("tickets.pattern", "is empty".to_owned());
+        }
+        let is_kind = |kind: &str| redact::KINDS.contains(&kind) || kind.starts_with("variable:");
+        if let Some(other) = self.redact.allow.iter().find(|kind| !is_kind(kind)) {
+            let kinds = redact::KINDS.join(", ");
+            return wrong("redact.allow", format!("`{}` is none of {kinds}, variable:NAME", other.escape_debug()));
+        }
+        if self.log.committer_email.as_deref().is_some_and(|address| !address.contains('@')) {
+            return wrong("log.committer_email", "is no address".to_owned());
+        }
         for revoked in &self.signers.revoked {
             if !revoked.key.starts_with("SHA256:") || revoked.key.len() != "SHA256:".len() + 43 {
                 let found = revoked.key.escape_debug();
@@ -153,10 +165,21 @@ impl Config {
 fn placed(error: &str, text: &str) -> String {
     let key = error.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
     let is_key = |line: &str| key.is_some_and(|key| line.trim_start_matches(['"', '\'']).starts_with(key));
+    let error = shortened(error);
     match text.lines().position(is_key) {
         Some(index) if !error.contains(" at line ") => format!("line {}: {error}", index + 1),
-        _ => error.to_owned(),
+        _ => error,
     }
+}
+
+/// The parser repeats what it found; of a file that is no configuration that may be all of it.
+fn shortened(error: &str) -> String {
+    let characters: Vec<char> = error.chars().collect();
+    if characters.len() <= 300 {
+        return error.to_owned();
+    }
+    let part = |range: &[char]| range.iter().collect::<String>();
+    format!("{} … {}", part(&characters[..100]), part(&characters[characters.len() - 100..]))
 }
 
 fn parsed_option<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
@@ -214,6 +237,11 @@ mod tests {
         refused("log: { id: abc }", "expected 32 lower-case hexadecimal digits");
         refused("log: { url: \"\" }", "log.url: is empty");
         refused("service: x\nservice: y", "duplicate");
+        refused("redact: { allow: [jwtt] }", "`jwtt` is none of gitlab-token");
+        refused("tickets: { pattern: \"\" }", "tickets.pattern: is empty");
+        refused("log: { committer_email: zzz }", "is no address");
+        refused("signers: { revoked: [3] }", "a mapping such as { key:");
+        refused(&"root:x ".repeat(1000), " … ");
         refused("[1, 2]", "invalid type");
         refused("a: &a [*a]", "unknown field `a`");
     }

@@ -42,6 +42,18 @@ impl Deadline {
     }
 }
 
+/// How often something is tried that may go well in a moment, but hardly will: an answer that makes no sense.
+pub const FEW_TRIES: u32 = 3;
+
+/// How long to wait after so many tries: longer each time, up to two seconds, with jitter, so that those who collided do not
+/// collide again.
+pub fn pause(tries: u32) -> Duration {
+    let base = (100 << tries.min(5)).min(2000);
+    let mut random = [0; 2];
+    let jitter = getrandom::fill(&mut random).map_or(0, |()| u64::from(u16::from_le_bytes(random)) % base);
+    Duration::from_millis(base / 2 + jitter)
+}
+
 /// Why there is no answer, or not the one that was asked for. Texts hold no credentials.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HttpError {

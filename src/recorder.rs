@@ -19,7 +19,7 @@ use crate::core::record::{CommitId, Digest, Id, Line, Record, SCHEMA, Time};
 use crate::core::redact::Redactor;
 use crate::core::seal;
 use crate::core::state::{PlaceKey, State};
-use crate::http::Deadline;
+use crate::http::{self, Deadline, FEW_TRIES};
 use crate::signer::Signer;
 use crate::store::{LogStore, NewCommit, PublishError};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -30,11 +30,10 @@ use std::time::Duration;
 /// How far behind its predecessor, or off the server's clock, a record's clock may be.
 const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
 
-/// How long one exchange with the server may take before it counts as hung.
+/// How long one exchange with the server may take before it counts as hung; where less time is left for everything, it is this
+/// part of it, so that there is always a second try.
 const LONGEST_EXCHANGE: Duration = Duration::from_secs(20);
-
-/// How often a push is tried again that the server refused in words that we do not know.
-const UNKNOWN_REFUSALS: u32 = 3;
+const PART_OF_EXCHANGE: u32 = 3;
 
 /// Words of a refusal that may be gone in a moment, and of one that will not.
 const PASSING_REFUSALS: &[&str] =
@@ -95,26 +94,33 @@ impl Recorder<'_> {
         &self,
         id: &Id,
         deadline: Deadline,
-        make: &mut dyn FnMut(&Known) -> anyhow::Result<Draft>,
+        make: &mut dyn FnMut(&Known) -> Result<Draft, RecordError>,
     ) -> Result<Appended, RecordError> {
         self.check_signer((self.now)(), 1)?;
-        let mut attempts = Attempts::default();
+        let exchange = LONGEST_EXCHANGE.min(deadline.remaining() / PART_OF_EXCHANGE);
+        let mut attempts = Attempts { exchange, ..Attempts::default() };
         loop {
-            match self.try_append(id, deadline, make, &mut attempts) {
+            let problem = match self.try_append(id, deadline, make, &mut attempts) {
                 Ok(appended) => return Ok(appended),
                 Err(Failed::For(error)) => return Err(attempts.unless_sent(error, self.store, id)),
-                Err(Failed::Passing(problem)) => {
-                    attempts.tries += 1;
-                    (self.on_retry)(&problem);
-                    let pause = pause(attempts.tries);
-                    if deadline.remaining() <= pause {
-                        let log = self.store.description();
-                        let error = RecordError::TimedOut { log, tries: attempts.tries, last: problem };
-                        return Err(attempts.unless_sent(error, self.store, id));
-                    }
-                    std::thread::sleep(pause);
+                Err(Failed::Doubtful(error)) if attempts.doubts + 1 >= FEW_TRIES => {
+                    return Err(attempts.unless_sent(error, self.store, id));
                 }
+                Err(Failed::Doubtful(error)) => {
+                    attempts.doubts += 1;
+                    error.to_string()
+                }
+                Err(Failed::Passing(problem)) => problem,
+            };
+            attempts.tries += 1;
+            (self.on_retry)(&problem);
+            let pause = http::pause(attempts.tries);
+            if deadline.remaining() <= pause {
+                let log = self.store.description();
+                let error = RecordError::TimedOut { log, tries: attempts.tries, last: problem };
+                return Err(attempts.unless_sent(error, self.store, id));
             }
+            std::thread::sleep(pause);
         }
     }
 
@@ -130,10 +136,10 @@ impl Recorder<'_> {
         &self,
         id: &Id,
         deadline: Deadline,
-        make: &mut dyn FnMut(&Known) -> anyhow::Result<Draft>,
+        make: &mut dyn FnMut(&Known) -> Result<Draft, RecordError>,
         attempts: &mut Attempts,
     ) -> Result<Appended, Failed> {
-        let exchange = deadline.at_most(LONGEST_EXCHANGE);
+        let exchange = deadline.at_most(attempts.exchange);
         let known = self.known(exchange)?;
         let tip = known.tip.as_ref();
         if let Some(sent) = &mut attempts.sent {
@@ -142,12 +148,13 @@ impl Recorder<'_> {
             }
             sent.moved_to(tip.map(|tip| tip.newest.commit()));
         }
+        attempts.check_newest(tip, self.store)?;
         self.check_clock()?;
         if tip.is_none() && (self.trust.first.is_some() || self.trust.log.is_some()) {
             return Err(RecordError::Missing { log: self.store.description() }.into());
         }
         let state = known.state();
-        let Draft(draft) = make(&known).map_err(RecordError::Other)?;
+        let Draft(draft) = make(&known)?;
         if let Some(seq) = state.and_then(|state| state.recorded_by_job(&draft)) {
             return Ok(Appended::Already(seq));
         }
@@ -181,18 +188,19 @@ impl Recorder<'_> {
                 attempts.sent.get_or_insert_with(|| Sent::new(base.clone(), &receipt.redacted)).pending.push(base);
                 Err(Failed::Passing(format!("the push was sent, and then: {error}")))
             }
-            Err(PublishError::Refused(words)) => Err(self.refused(words, attempts)),
+            Err(PublishError::Refused(words)) => Err(self.refused(words)),
         }
     }
 
-    fn refused(&self, words: String, attempts: &mut Attempts) -> Failed {
+    fn refused(&self, words: String) -> Failed {
         let lower = words.to_lowercase();
         let has = |list: &[&str]| list.iter().any(|word| lower.contains(word));
-        attempts.refusals += 1;
-        if has(PASSING_REFUSALS) || (!has(LASTING_REFUSALS) && attempts.refusals < UNKNOWN_REFUSALS) {
+        if has(PASSING_REFUSALS) {
             return Failed::Passing(format!("the server refused the push: {words}"));
         }
-        RecordError::Refused { log: self.store.description(), words }.into()
+        let is_lasting = has(LASTING_REFUSALS);
+        let error = RecordError::Refused { log: self.store.description(), words };
+        if is_lasting { Failed::For(error) } else { Failed::Doubtful(error) }
     }
 
     /// Whether our key may sign a record of this time at this place.
@@ -266,7 +274,7 @@ impl Recorder<'_> {
         let signature = self.signer.sign(seal::NAMESPACE_RECORD, &bytes)?;
         let state = State::after(state, record, digest);
         let state_bytes = state.to_bytes();
-        let page = page::render(&state, record)?;
+        let page = page::render(&state, record, self.store.branch())?;
         let message = message::compose(record, digest, Digest::of(&state_bytes));
         let contents: [&[u8]; 5] = [ATTRIBUTES, page.as_bytes(), &bytes, signature.as_bytes(), &state_bytes];
         let new = NewCommit {
@@ -311,7 +319,11 @@ pub fn random_id() -> anyhow::Result<Id> {
 #[derive(Default)]
 struct Attempts {
     tries: u32,
-    refusals: u32,
+    doubts: u32,
+    /// How long one exchange may take.
+    exchange: Duration,
+    /// Number of the newest record that was seen.
+    newest: Option<u64>,
     /// Pushes whose outcome nobody told.
     sent: Option<Sent>,
 }
@@ -336,6 +348,18 @@ impl Sent {
 }
 
 impl Attempts {
+    /// While we try, a log only grows: one that is gone or shorter was deleted or rewound.
+    fn check_newest(&mut self, tip: Option<&Tip>, store: &LogStore) -> Result<(), RecordError> {
+        let now = tip.map(|tip| tip.newest.record().seq);
+        match self.newest {
+            Some(seen) if now < Some(seen) => Err(RecordError::Rewound { log: store.description(), seen, now }),
+            _ => {
+                self.newest = now;
+                Ok(())
+            }
+        }
+    }
+
     fn unless_sent(&self, error: RecordError, store: &LogStore, id: &Id) -> RecordError {
         match &self.sent {
             Some(sent) if !sent.pending.is_empty() => RecordError::Unknown { log: store.description(), id: id.clone() },
@@ -356,14 +380,6 @@ fn not_before(now: Time, predecessor: Time) -> Result<Time, RecordError> {
         return Err(RecordError::Clock(format!("it is {now} here, and the newest record is from {predecessor}")));
     }
     Ok(predecessor)
-}
-
-/// Grows with each try up to two seconds, with jitter, so that writers that collided do not collide again.
-fn pause(tries: u32) -> Duration {
-    let base = (100 << tries.min(5)).min(2000);
-    let mut random = [0; 2];
-    let jitter = getrandom::fill(&mut random).map_or(0, |()| u64::from(u16::from_le_bytes(random)) % base);
-    Duration::from_millis(base / 2 + jitter)
 }
 
 fn line(text: &str) -> Line {

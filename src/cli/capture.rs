@@ -10,7 +10,7 @@ use crate::core::record::{
 };
 use crate::core::state::{PlaceKey, State};
 use crate::git::GitRemote;
-use crate::recorder::Known;
+use crate::recorder::{Known, RecordError};
 use crate::repo::{Checkout, Deepened, default_ticket_pattern};
 use anyhow::anyhow;
 use clap::Args;
@@ -61,6 +61,8 @@ pub struct Delivery {
     change_note: Option<ChangeNote>,
     actor: Option<Person>,
     job: Option<crate::core::record::Job>,
+    /// The code is not that of the repository at hand.
+    is_other_project: bool,
     provenance: Provenance,
     pattern: Regex,
 }
@@ -88,8 +90,14 @@ impl Delivery {
     pub fn gather(args: &DeliveryArgs, ctx: &Context, settings: &Settings) -> Result<Delivery, Failure> {
         let (ci, checkout) = (settings.ci.as_ref(), settings.checkout.as_ref());
         let environment = environment(args, ctx, settings)?;
-        let (commit, commit_strength) = commit(args, ctx, ci, checkout)?;
-        let version = version(args, ci, checkout, commit.as_ref())?;
+        let is_other = is_other_project(args, ci, checkout);
+        let (commit, commit_strength) = if is_other { other_commit(args)? } else { commit(args, ctx, ci, checkout)? };
+        let version =
+            if is_other { other_version(args, commit.as_ref())? } else { version(args, ci, checkout, commit.as_ref())? };
+        let mut job = ci.map(|ci| ci.job.clone());
+        if let (true, Some(job), Some(ci)) = (is_other, &mut job, ci) {
+            job.project = ci.project.path.clone();
+        }
         let actor = match ci {
             Some(ci) => Some(ci.actor.clone()),
             None => checkout.and_then(Checkout::user_name).map(|name| Person { name: Some(name), ..Person::default() }),
@@ -114,7 +122,8 @@ impl Delivery {
             checks: args.check.clone(),
             change_note: summary.map(|summary| ChangeNote { summary: Some(summary), ..ChangeNote::default() }),
             actor,
-            job: ci.map(|ci| ci.job.clone()),
+            job,
+            is_other_project: is_other,
             provenance,
             pattern: pattern(settings)?,
         })
@@ -150,11 +159,42 @@ impl Delivery {
         record
     }
 
+    /// The record of a start. A job that deployed the same before gets the next attempt, so that a second run in one job is a
+    /// second deployment and not taken for a repetition of the first.
+    pub fn start(
+        &self,
+        known: &Known,
+        at: Time,
+        previous: Option<Delivered>,
+        changes: Option<Changes>,
+        settings: &Settings,
+    ) -> Record {
+        let progress = Progress {
+            status: Status::Running,
+            started_at: at,
+            finished_at: None,
+            finishes: None,
+            strength: Strength::Observed,
+        };
+        let mut record = self.record(known, progress, changes, previous);
+        record.policy = settings.policy.clone();
+        if let Some(state) = known.state() {
+            let mut attempt = 1;
+            while state.recorded_by_job(&record).is_some() {
+                attempt += 1;
+                if let Some(job) = &mut record.job {
+                    job.attempt = Some(attempt);
+                }
+            }
+        }
+        record
+    }
+
     /// What runs there now, as the log knows it.
     ///
     /// # Errors
     /// Where the log can't be read.
-    pub fn previous(&self, known: &Known) -> anyhow::Result<Option<Delivered>> {
+    pub fn previous(&self, known: &Known) -> Result<Option<Delivered>, RecordError> {
         let project = self.project_in(known.state());
         let key = PlaceKey::new(project.as_ref(), self.service.as_ref(), &self.environment.name);
         let runs = known.place(&key)?.and_then(|place| place.runs);
@@ -173,7 +213,7 @@ impl Delivery {
     }
 
     fn changes_in_git(&self, previous: Option<&Delivered>, ctx: &Context, settings: &Settings) -> Option<Changes> {
-        let previous = previous?.sha.as_ref()?;
+        let previous = previous?.sha.as_ref().filter(|_| !self.is_other_project)?;
         let commit = &self.commit.as_ref()?.sha;
         let mut changes = self.compare(previous, commit, ctx, settings).unwrap_or_else(|problem| {
             ctx.ui.warn(&format!("can't tell what is new since {}: {problem}", previous.short()));
@@ -231,12 +271,17 @@ fn environment(args: &DeliveryArgs, ctx: &Context, settings: &Settings) -> Resul
                 Failure::usage(anyhow!(
                     "which environment? --environment is missing, and this is no job with an `environment:`"
                 ))
-                .hint("for example: deploy-record run --environment staging -- ./deploy.sh")
+                .hint("name it with --environment, such as `--environment staging`")
             })?;
             Name::new(answer).map_err(|problem| Failure::usage(anyhow!("the environment's name {problem}")))?
         }
     };
     let of_job = of_job.filter(|environment| environment.name == name);
+    let environments = &settings.config.environments;
+    if of_job.is_none() && !environments.is_empty() && !environments.contains_key(name.as_str()) {
+        let known: Vec<_> = environments.keys().map(String::as_str).collect();
+        ctx.ui.warn(&format!("`{name}` is none of the environments in `.deploy-record.yml`: {}", known.join(", ")));
+    }
     let configured = settings.config.environments.get(name.as_str()).and_then(|environment| environment.tier);
     let tier = configured.or(of_job.map(|environment| environment.tier)).unwrap_or_else(|| guess_tier(name.as_str()));
     Ok(Environment { name, tier, url: of_job.and_then(|environment| environment.url.clone()), newer: Default::default() })
@@ -317,6 +362,32 @@ fn commit(
         commit.branch = checkout.and_then(Checkout::branch);
     }
     Ok((Some(commit), strength))
+}
+
+/// Whether the code that is delivered is another project's than the pipeline's, or than the repository's at hand.
+fn is_other_project(args: &DeliveryArgs, ci: Option<&CiFacts>, checkout: Option<&Checkout>) -> bool {
+    let own = match ci {
+        Some(ci) => ci.project.path.as_ref().map(ToString::to_string),
+        None => checkout.and_then(Checkout::project_path),
+    };
+    args.project.as_ref().is_some_and(|project| own.as_ref() != Some(project))
+}
+
+/// Of another project's commit only its id is known, and only where it is given.
+fn other_commit(args: &DeliveryArgs) -> Result<(Option<Commit>, Strength), Failure> {
+    let sha = args.commit.as_deref().map(CommitId::new).transpose();
+    let sha = sha.map_err(|problem| {
+        Failure::usage(anyhow!("--commit: {problem}")).hint("a commit of another project is named by its full id")
+    })?;
+    Ok((sha.as_ref().map(bare), Strength::Asserted))
+}
+
+fn other_version(args: &DeliveryArgs, commit: Option<&Commit>) -> Result<Line, Failure> {
+    let given = args.version.as_deref().and_then(Line::clean);
+    given.or_else(|| Line::clean(commit?.sha.short())).ok_or_else(|| {
+        Failure::usage(anyhow!("which version of the other project?"))
+            .hint("give it with --version, or its commit with --commit")
+    })
 }
 
 fn bare(sha: &CommitId) -> Commit {

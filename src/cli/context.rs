@@ -3,8 +3,10 @@
 use super::Global;
 use super::exit::Failure;
 use crate::ci::{self, CiFacts};
+use crate::core::escape::shell_quoted;
 use crate::core::redact::Redactor;
 use crate::http::{Deadline, Http};
+use crate::keys;
 use crate::repo::Checkout;
 use crate::ui::Ui;
 use chrono::{DateTime, Utc};
@@ -12,21 +14,24 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+const KEY: &str = "DEPLOY_RECORD_KEY";
+
 /// The world as a command sees it.
 pub struct Context {
     /// Flags and variables that every command has.
     pub global: Global,
     /// Where everything is printed.
     pub ui: Ui,
+    program: String,
     variables: HashMap<String, String>,
 }
 
 impl Context {
     /// The context of this process.
-    pub fn new(global: Global, variables: HashMap<String, String>) -> Self {
+    pub fn new(global: Global, program: String, variables: HashMap<String, String>) -> Self {
         let redactor = Redactor::new(secrets(&global, &variables), &[]);
         let ui = Ui::new(global.verbose, Box::new(move |text| redactor.redact(text).text.into_owned()));
-        Context { global, ui, variables }
+        Context { global, ui, program, variables }
     }
 
     /// What takes secrets out of records, but for the kinds that the configuration allows.
@@ -37,6 +42,18 @@ impl Context {
     /// A variable of the environment.
     pub fn variable(&self, name: &str) -> Option<String> {
         self.variables.get(name).cloned()
+    }
+
+    /// A command line of this program as the user can type it: by the name that it was started with, on the same log.
+    pub fn command_line(&self, arguments: &str) -> String {
+        let options = [("--log", &self.global.log), ("--branch", &self.global.branch)];
+        let is_flag = |name: &str| self.variable(name).is_none();
+        let options =
+            options.iter().zip(["DEPLOY_RECORD_LOG", "DEPLOY_RECORD_BRANCH"]).filter_map(|((flag, value), variable)| {
+                let value = value.as_ref().filter(|_| is_flag(variable))?;
+                Some(format!(" {flag} {}", shell_quoted(value)))
+            });
+        format!("{} {arguments}{}", shell_quoted(&self.program), options.collect::<String>())
     }
 
     /// GitLab's variables, in a CI job.
@@ -61,8 +78,9 @@ impl Context {
 
     /// The HTTP client.
     pub fn http(&self) -> Arc<Http> {
-        let ca_file = self.variable("CI_SERVER_TLS_CA_FILE").or_else(|| self.variable("SSL_CERT_FILE"));
-        Arc::new(Http::new(ca_file.filter(|path| !path.is_empty()).map(PathBuf::from)))
+        let names = ["CI_SERVER_TLS_CA_FILE", "GIT_SSL_CAINFO", "SSL_CERT_FILE"];
+        let ca_file = names.iter().find_map(|name| self.variable(name).filter(|path| !path.is_empty()));
+        Arc::new(Http::new(ca_file.map(PathBuf::from)))
     }
 
     /// The moment to give up at, from now.
@@ -76,11 +94,12 @@ impl Context {
     }
 }
 
-/// The variables, and the flags that are secrets themselves.
+/// The variables, and the flags that are secrets themselves. A key that is the path of a file is none.
 fn secrets(global: &Global, variables: &HashMap<String, String>) -> Vec<(String, String)> {
     let mut all: Vec<_> = variables.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-    let flags = [("DEPLOY_RECORD_TOKEN", &global.token), ("DEPLOY_RECORD_KEY", &global.key)];
+    let flags = [("DEPLOY_RECORD_TOKEN", &global.token), (KEY, &global.key)];
     all.extend(flags.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))));
+    all.retain(|(name, value)| name != KEY || keys::is_text(value));
     all.sort();
     all
 }

@@ -1,7 +1,7 @@
 //! Exit codes and failures: the one table.
 
 use crate::config::ConfigError;
-use crate::core::finding::Finding;
+use crate::core::finding::{Code, Finding};
 use crate::http::HttpError;
 use crate::keys::KeyError;
 use crate::recorder::RecordError;
@@ -105,11 +105,13 @@ impl From<RecordError> for Failure {
                 with(Failure::usage(error), hint)
             }
             RecordError::Newer(_) => Failure::usage(error),
-            RecordError::NotOpen { .. } => Failure::unable(error).hint("`deploy-record verify` shows the whole log"),
+            RecordError::NotOpen { .. } | RecordError::Rewound { .. } => {
+                Failure::unable(error).hint("`deploy-record verify` shows the whole log")
+            }
             RecordError::Damaged { ref findings, .. } => {
-                let hints = findings.iter().map(describe).collect();
+                let next = damage_hint(findings);
+                let hints = findings.iter().map(describe).chain([next.to_owned()]).collect();
                 Failure { exit: Exit::Unable, hints, error: error.into() }
-                    .hint("nothing was written; `deploy-record verify` shows the whole log")
             }
             RecordError::Refused { ref words, .. } => {
                 let hint = refusal_hint(words);
@@ -125,6 +127,19 @@ impl From<RecordError> for Failure {
             }
             RecordError::TimedOut { .. } | RecordError::Other(_) => Failure::unable(error),
         }
+    }
+}
+
+/// What to do about a tip that can't be built on.
+fn damage_hint(findings: &[Finding]) -> &'static str {
+    let all = |codes: &[Code]| findings.iter().all(|finding| codes.contains(&finding.code));
+    if all(&[Code::SignerUnknown, Code::CommitSignature]) {
+        "if that key was right, put its line back into the trust root (`.git/deploy-record/allowed_signers` has that of a key that a \
+         repository made for itself); `deploy-record verify` shows the whole log"
+    } else if all(&[Code::CommitForeign]) {
+        "if it is a release log, take the foreign commit off its branch; else name the right branch with --branch"
+    } else {
+        "`deploy-record verify` shows the whole log"
     }
 }
 

@@ -61,10 +61,10 @@ fn find_signer(ctx: &Context, settings: &mut Settings) -> Result<Signer, Failure
         return named(ctx, settings, key);
     }
     let Some(checkout) = settings.checkout.as_ref().filter(|checkout| settings.location.is_at(checkout.git_dir())) else {
-        return Err(no_key());
+        return Err(no_key(settings));
     };
     if settings.trust.signers.is_some() && !settings.trusts_only_itself {
-        return Err(no_key());
+        return Err(no_key(settings));
     }
     let (key, line) = own_key(ctx, checkout)?;
     if settings.trust.signers.is_none() {
@@ -75,8 +75,16 @@ fn find_signer(ctx: &Context, settings: &mut Settings) -> Result<Signer, Failure
     Ok(Signer::new(principal, email(settings), key))
 }
 
-fn no_key() -> Failure {
-    Failure::usage(anyhow!("there is no signing key that the trust root has"))
+fn no_key(settings: &Settings) -> Failure {
+    let has_own = settings.checkout.as_ref().is_some_and(|checkout| own_trust_root(checkout).exists());
+    let is_shared = settings.location.address().is_some();
+    let failure = match (&settings.trust.signers, is_shared && has_own) {
+        (_, true) => Failure::usage(anyhow!("the log is shared, and this repository's own key signs only in a log of its own"))
+            .hint("go on in the log of this repository alone with `--log local`, or set up a key that others trust:"),
+        (Some(_), false) => Failure::usage(anyhow!("there is no signing key that the trust root has")),
+        (None, false) => Failure::usage(anyhow!("there is no signing key, and no trust root")),
+    };
+    failure
         .hint("give one with --key, or set git's `gpg.format ssh` and `user.signingkey`")
         .hint("`deploy-record keygen` makes one, and prints the line for `.deploy-record/allowed_signers`")
 }

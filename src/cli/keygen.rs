@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::exit::{Exit, Failure};
 use crate::core::record::Name;
+use crate::core::seal;
 use crate::core::trust::line_to_add;
 use crate::keys;
 use anyhow::anyhow;
@@ -11,8 +12,8 @@ use std::path::PathBuf;
 
 /// Make a signing key, and say what to do with its two halves.
 ///
-/// The private half goes into a file that only you can read; for GitLab it is also printed as one line that can be masked.
-/// The public half is a line for the trust root.
+/// The private half goes into a file that only you can read; with --show-variable it is also printed as one line that GitLab can
+/// mask. The public half is a line for the trust root.
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  deploy-record keygen --principal ci:main -o deploy-record.key\n  deploy-record keygen --principal chen -o ~/.ssh/deploy-record --passphrase"
@@ -38,7 +39,7 @@ pub fn run(args: &Keygen, ctx: &Context) -> Result<Exit, Failure> {
     keys::write_new(&args.output, &key, passphrase.as_ref().map(|text| text.as_str()))?;
     let path = args.output.display();
     ctx.ui.say(&format!("private key: {path} (readable by you alone; keep it out of git)"));
-    ctx.ui.say(&format!("public key:  {path}.pub"));
+    ctx.ui.say(&format!("public key:  {path}.pub, fingerprint {}", seal::fingerprint(key.public_key())));
     ctx.ui.say("line for `.deploy-record/allowed_signers` on the default branch:");
     ctx.ui.result(&line_to_add(principal.as_str(), key.public_key()));
     if args.show_variable {

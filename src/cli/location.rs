@@ -40,6 +40,9 @@ impl Location {
     /// Where the text names nothing that can be used.
     pub fn named(text: &str, ctx: &Context, ci: Option<&CiFacts>, checkout: Option<&Checkout>) -> Result<Location, Failure> {
         if text == "local" {
+            if ci.is_some() {
+                ctx.ui.warn("this log lies in the job's own checkout and is lost with it");
+            }
             return match checkout {
                 Some(checkout) => Ok(Location::Local(checkout.git_dir().to_path_buf())),
                 None => Err(Failure::usage(anyhow!("`local` means the repository at hand, and there is none"))
@@ -98,10 +101,10 @@ impl Location {
     /// Where it can't be used.
     pub fn open(&self, ctx: &Context, branch: &str) -> Result<LogStore, Failure> {
         match self {
-            Location::Local(path) => Ok(LogStore::local(path, branch)?),
+            Location::Local(path) => LogStore::local(path, branch).map_err(Failure::usage),
             Location::Tracking { repository, remote } => {
                 ctx.ui.warn(&format!("the log is behind SSH; this is what the last `git fetch {remote}` brought"));
-                Ok(LogStore::tracking(repository, remote, branch)?)
+                LogStore::tracking(repository, remote, branch).map_err(Failure::usage)
             }
             Location::Remote { url, credentials } => {
                 let remote = GitRemote::new(url, ctx.http(), credentials.clone()).map_err(Failure::unable)?;
@@ -113,6 +116,14 @@ impl Location {
     /// Whether it is the repository at hand, and nobody else's.
     pub fn is_at(&self, directory: &Path) -> bool {
         matches!(self, Location::Local(path) if same(path, directory) || same(&path.join(".git"), directory))
+    }
+
+    /// The address that git fetches from; `None` for a repository on this machine.
+    pub fn address(&self) -> Option<&str> {
+        match self {
+            Location::Remote { url, .. } => Some(url),
+            Location::Local(_) | Location::Tracking { .. } => None,
+        }
     }
 
     /// The host, for the committer's address.

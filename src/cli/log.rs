@@ -4,16 +4,17 @@ use super::context::Context;
 use super::exit::{Exit, Failure};
 use super::settings::Settings;
 use super::{Format, view};
-use crate::core::finding::Finding;
-use crate::core::log::entry::{self, RawEntry, Trust};
+use crate::core::finding::{Code, Finding};
+use crate::core::log::entry::{self, Inspected, RawEntry, Trust};
 use crate::core::log::page;
 use crate::core::record::shape::FieldType as _;
-use crate::core::record::{Kind, Record, Status, Time};
+use crate::core::record::{Digest, Kind, Record, Status, Time};
 use crate::core::time::{duration, readable};
 use crate::store::{Depth, LogStore};
 use crate::ui::Ui;
 use crate::ui::json::json_line;
 use crate::ui::table::Table;
+use anyhow::anyhow;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use clap::Args;
 use serde_json::json;
@@ -35,10 +36,10 @@ pub struct Log {
     #[arg(long, value_parser = super::non_empty, value_name = "NAME")]
     service: Option<String>,
     /// Only records of this kind.
-    #[arg(long, value_name = "KIND")]
+    #[arg(long, value_parser = super::word_of::<Kind>(Kind::ALL, Kind::as_str), value_name = "KIND")]
     kind: Option<Kind>,
     /// Only deployments that ended like this, or are running.
-    #[arg(long, value_name = "STATUS")]
+    #[arg(long, value_parser = super::word_of::<Status>(Status::ALL, Status::as_str), value_name = "STATUS")]
     status: Option<Status>,
     /// Only what was recorded since then: 7d, 12h, 2026-11-20 or 2026-11-20T14:05:11Z.
     #[arg(long, value_parser = moment, value_name = "TIME")]
@@ -59,30 +60,80 @@ pub struct Log {
 
 /// Lists them.
 pub fn run(args: &Log, ctx: &Context) -> Result<Exit, Failure> {
+    if let (Some(since), Some(until)) = (args.since, args.until)
+        && since.at(ctx.now()) >= until.at(ctx.now())
+    {
+        return Err(Failure::usage(anyhow!("--since is not before --until, so nothing can fit")));
+    }
     let settings = Settings::load(ctx)?;
     let store = settings.open_log(ctx)?;
     let most = if args.all { usize::MAX } else { usize::try_from(args.last).unwrap_or(usize::MAX) };
-    let Some(mut newest) = Newest::fetch(ctx, &store)? else { return Ok(Exit::Done) };
-    let mut rows = Vec::new();
-    let mut closed = HashSet::new();
-    while rows.len() < most
-        && let Some(entry) = newest.next()?
-    {
-        let Some(row) = Row::of(&entry, &settings.trust) else {
-            ctx.ui
-                .warn(&format!("commit {} holds no readable record; `deploy-record verify` tells more", entry.commit.short()));
-            continue;
-        };
-        closed.extend(row.record.finishes);
-        if !closed.contains(&row.record.seq) && args.wants(&row.record, ctx.now()) {
-            rows.push(row);
+    let mut newest = Newest::fetch(ctx, &store)?;
+    let mut listing = Listing::default();
+    while let Some(entry) = newest.next()? {
+        if !listing.take(args, ctx, &settings.trust, &entry, most) {
+            ctx.ui.say(&format!("these are the newest {most}; `--last N` or `--all` shows more"));
+            break;
         }
     }
-    if rows.is_empty() {
+    if listing.rows.is_empty() {
         ctx.ui.say("no record fits");
     }
-    print(&ctx.ui, args.format, &rows);
-    Ok(Exit::Done)
+    print(&ctx.ui, args.format, &listing.rows);
+    if settings.trust.signers.is_none() {
+        ctx.ui.warn("nobody vouches for this: there is no trust root");
+    }
+    Ok(match (listing.is_sound(), listing.has_newer, settings.trust.signers.is_some()) {
+        (false, ..) => Exit::No,
+        (true, true, _) => Exit::Usage,
+        (true, false, false) => Exit::Unable,
+        (true, false, true) => Exit::Done,
+    })
+}
+
+/// The rows that fit, and what was met on the way.
+#[derive(Default)]
+struct Listing {
+    rows: Vec<Row>,
+    closed: HashSet<u64>,
+    has_newer: bool,
+    has_damage: bool,
+    /// The record before: what the next older one must be, by its number and digest.
+    expected: Option<(u64, Digest)>,
+}
+
+impl Listing {
+    /// Takes the next older commit; false once there are enough rows and this would be one more.
+    fn take(&mut self, args: &Log, ctx: &Context, trust: &Trust, entry: &RawEntry, most: usize) -> bool {
+        let inspected = entry::inspect(entry, trust, 0);
+        let is_newer = inspected.findings.iter().any(|finding| finding.code == Code::RecordNewer);
+        let link = inspected.record.as_ref().and_then(|record| Some((record.seq.checked_sub(1)?, record.prev)));
+        let digest = inspected.digest;
+        let expected = std::mem::replace(&mut self.expected, link);
+        let Some(row) = Row::of(entry, inspected) else {
+            (self.has_newer, self.has_damage) = (self.has_newer || is_newer, self.has_damage || !is_newer);
+            let words = if is_newer { "is of a later version: update deploy-record" } else { "holds no readable record" };
+            ctx.ui.warn(&format!("commit {} {words}; `deploy-record verify` tells more", entry.commit.short()));
+            return true;
+        };
+        if expected.is_some_and(|expected| expected != (row.record.seq, digest)) {
+            self.has_damage = true;
+            ctx.ui.warn(&format!("record {} is not the one that the next names; see `deploy-record verify`", row.record.seq));
+        }
+        self.closed.extend(row.record.finishes);
+        if self.closed.contains(&row.record.seq) || !args.wants(&row.record, ctx.now()) {
+            return true;
+        }
+        if self.rows.len() == most {
+            return false;
+        }
+        self.rows.push(row);
+        true
+    }
+
+    fn is_sound(&self) -> bool {
+        !self.has_damage && self.rows.iter().all(|row| row.errors.is_empty())
+    }
 }
 
 impl Log {
@@ -105,13 +156,13 @@ pub struct Newest<'a> {
 }
 
 impl<'a> Newest<'a> {
-    /// Fetches the log; `None`, and a word on it, where there is none yet.
-    pub fn fetch(ctx: &Context, store: &'a LogStore) -> Result<Option<Self>, Failure> {
-        let tip = store.fetch(Depth::All, ctx.deadline())?;
-        if tip.is_none() {
-            ctx.ui.say(&format!("there is no log yet: {} does not exist", store.description()));
-        }
-        Ok(tip.map(|tip| Newest { store, next: Some(tip) }))
+    /// Fetches the log.
+    ///
+    /// # Errors
+    /// Where it can't be reached, or there is none.
+    pub fn fetch(ctx: &Context, store: &'a LogStore) -> Result<Self, Failure> {
+        let tip = store.fetch(Depth::All, ctx.deadline())?.ok_or_else(|| no_log(store))?;
+        Ok(Newest { store, next: Some(tip) })
     }
 
     /// The next older commit.
@@ -123,6 +174,12 @@ impl<'a> Newest<'a> {
     }
 }
 
+/// The error for a log that does not exist.
+pub fn no_log(store: &LogStore) -> Failure {
+    Failure::unable(anyhow!("there is no log: {} does not exist", store.description()))
+        .hint("name the log with --log, its branch with --branch; `git fetch` brings a remote's branches")
+}
+
 struct Row {
     record: Record,
     commit: String,
@@ -130,35 +187,40 @@ struct Row {
 }
 
 impl Row {
-    fn of(entry: &RawEntry, trust: &Trust) -> Option<Row> {
-        let inspected = entry::inspect(entry, trust, 0);
+    fn of(entry: &RawEntry, inspected: Inspected) -> Option<Row> {
         let errors = inspected.findings.iter().filter(|finding| finding.is_error()).cloned().collect();
         Some(Row { record: inspected.record?, commit: entry.commit.to_string(), errors })
     }
 
-    fn cells(&self) -> Vec<String> {
+    /// Its cells; for spreadsheets with times and lengths as programs read them.
+    fn cells(&self, format: Format) -> Vec<String> {
         let record = &self.record;
+        let for_programs = format == Format::Csv;
         let time = record.started_at.unwrap_or(record.recorded_at);
         let took = record.started_at.zip(record.finished_at).map(|(start, end)| (end.utc() - start.utc()).num_seconds());
-        let result = record.status.map_or_else(|| record.kind.to_string(), |status| status.to_string());
-        let result = match (self.errors.first(), record.kind) {
-            (Some(error), _) => format!("NOT VERIFIED: {}", error.code),
-            (None, Kind::Rollback) => format!("rollback {result}"),
-            (None, _) => result,
-        };
+        let took = took.and_then(|seconds| u64::try_from(seconds).ok());
         vec![
             record.seq.to_string(),
-            readable(time.utc()),
+            if for_programs { time.to_string() } else { readable(time.utc()) },
             record.environment.as_ref().map(|environment| environment.name.to_string()).unwrap_or_default(),
             record.service.as_ref().map(ToString::to_string).unwrap_or_default(),
             record.version.as_ref().map(ToString::to_string).unwrap_or_default(),
-            result,
-            took.and_then(|seconds| u64::try_from(seconds).ok()).map(duration).unwrap_or_default(),
+            self.result(),
+            took.map(|seconds| if for_programs { seconds.to_string() } else { duration(seconds) }).unwrap_or_default(),
             page::person(
                 record.actor.as_ref().or(record.by.as_ref()).or(record.approver.as_ref()).or(record.reviewer.as_ref()),
             ),
             record.signer.to_string(),
         ]
+    }
+
+    fn result(&self) -> String {
+        let result = self.record.status.map_or_else(|| self.record.kind.to_string(), |status| status.to_string());
+        let result = if self.record.kind == Kind::Rollback { format!("rollback {result}") } else { result };
+        match self.errors.first() {
+            Some(error) => format!("{result}, NOT VERIFIED: {}", error.code),
+            None => result,
+        }
     }
 }
 
@@ -171,9 +233,11 @@ fn print(ui: &Ui, format: Format, rows: &[Row]) {
         }
         return;
     }
-    let mut table = Table::new(&["#", "when", "environment", "service", "version", "result", "took", "by", "signed by"])
-        .right_aligned(&[0, 6]);
-    rows.iter().for_each(|row| table.row(row.cells()));
+    let took = if format == Format::Csv { "took_seconds" } else { "took" };
+    let mut table = Table::new(&["#", "when", "environment", "service", "version", "result", took, "by", "signed by"])
+        .right_aligned(&[0, 6])
+        .never_cut(&[1, 2, 5]);
+    rows.iter().for_each(|row| table.row(row.cells(format)));
     ui.result(&view::table(&table, format, ui));
 }
 

@@ -20,9 +20,11 @@ mod writer;
 pub use exit::{Exit, Failure};
 
 use crate::ui::Ui;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use context::Context;
 use std::ffi::OsString;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// A deployment history that a GitLab team can prove.
@@ -104,13 +106,15 @@ pub enum Format {
 
 /// Runs the program with these arguments and this environment; gives the exit code.
 pub fn main(arguments: impl Iterator<Item = OsString>, variables: impl Iterator<Item = (OsString, OsString)>) -> u8 {
+    let arguments: Vec<_> = arguments.collect();
+    let program = arguments.first().map(|name| name.to_string_lossy().into_owned());
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => return print_clap(&error),
     };
     let variables =
         variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())));
-    let ctx = Context::new(cli.global, variables.collect());
+    let ctx = Context::new(cli.global, program.unwrap_or_else(|| "deploy-record".to_owned()), variables.collect());
     match dispatch(&cli.command, &ctx) {
         Ok(exit) => match ctx.ui.output_failure() {
             Some(error) if exit == Exit::Done => {
@@ -150,6 +154,15 @@ fn non_empty(text: &str) -> Result<String, String> {
         return Err("it is empty; give it a value, or leave it out".to_owned());
     }
     Ok(text.to_owned())
+}
+
+/// A parser for one of these words; help and errors list them.
+fn word_of<T: FromStr<Err = String> + Clone + Send + Sync + 'static>(
+    all: &[T],
+    word: fn(T) -> &'static str,
+) -> impl TypedValueParser<Value = T> + use<T> {
+    let words: Vec<_> = all.iter().map(|value| word(value.clone())).collect();
+    PossibleValuesParser::new(words).try_map(|text| text.parse::<T>())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -7,7 +7,7 @@ use super::settings::Settings;
 use super::writer::LogWriter;
 use super::{Format, view};
 use crate::core::record::{Status, Strength, Time};
-use crate::recorder::{Appended, Draft, Known, random_id};
+use crate::recorder::{Appended, Draft, Known, RecordError, random_id};
 use anyhow::anyhow;
 use clap::Args;
 
@@ -20,7 +20,7 @@ pub struct RecordArgs {
     #[command(flatten)]
     delivery: DeliveryArgs,
     /// How it ended: success, failed or canceled; `unknown` where nobody saw it.
-    #[arg(long, value_parser = status, value_name = "STATUS")]
+    #[arg(long, value_parser = super::word_of::<Status>(ENDS, Status::as_str), value_name = "STATUS")]
     status: Status,
     /// When it happened, in UTC, such as 2026-11-20T14:05:11Z [default: now].
     #[arg(long, value_name = "TIME")]
@@ -33,38 +33,46 @@ pub struct RecordArgs {
     format: Format,
 }
 
+/// How a deployment can have ended.
+const ENDS: &[Status] = &[Status::Success, Status::Failed, Status::Canceled, Status::Unknown];
+
 /// Records it.
 pub fn run(args: &RecordArgs, ctx: &Context) -> Result<Exit, Failure> {
     let settings = Settings::load(ctx)?;
     let delivery = Delivery::gather(&args.delivery, ctx, &settings)?;
-    let writer = LogWriter::open(ctx, settings, delivery.environment())?;
-    let (settings, recorder) = (&writer.settings, writer.recorder());
-    let mut make = |known: &Known| draft(args, ctx, settings, &delivery, known);
+    let at = happened_at(args, ctx)?;
+    let make = |known: &Known, settings: &Settings| draft(args, ctx, settings, &delivery, known, at);
     if args.dry_run {
-        let Draft(record) = make(&recorder.known(ctx.deadline())?).map_err(Failure::usage)?;
-        ctx.ui.result(&view::draft(&record, &writer.redactor));
+        let store = settings.open_log(ctx)?;
+        let known = Known::fetch(&store, &settings.trust, ctx.deadline())?;
+        let Draft(record) = make(&known, &settings)?;
+        ctx.ui.result(&view::draft(&record, &ctx.redactor(&settings.config.redact.allow)));
         return Ok(Exit::Done);
     }
+    let writer = LogWriter::open(ctx, settings, delivery.environment())?;
     let id = random_id().map_err(Failure::unable)?;
-    match recorder.append(&id, ctx.deadline(), &mut make)? {
+    match writer.recorder().append(&id, ctx.deadline(), &mut |known| make(known, &writer.settings))? {
         Appended::Already(seq) => {
             ctx.ui.say(&format!("already recorded by this job: record {seq}"));
             ctx.ui.result(&view::already(seq, args.format));
         }
         Appended::New(receipt) => {
-            view::announce(ctx, &receipt, settings);
+            view::announce(ctx, &receipt, &writer.settings);
+            ctx.ui.say(&format!("checkpoint: {}", receipt.checkpoint));
             ctx.ui.result(&view::receipt(&receipt, args.format));
         }
     }
     Ok(Exit::Done)
 }
 
-fn draft(args: &RecordArgs, ctx: &Context, settings: &Settings, delivery: &Delivery, known: &Known) -> anyhow::Result<Draft> {
-    let now = Time::new(ctx.now());
-    let at = args.happened_at.unwrap_or(now);
-    if at > now {
-        return Err(anyhow!("--happened-at: {at} is in the future"));
-    }
+fn draft(
+    args: &RecordArgs,
+    ctx: &Context,
+    settings: &Settings,
+    delivery: &Delivery,
+    known: &Known,
+    at: Time,
+) -> Result<Draft, RecordError> {
     let previous = delivery.previous(known)?;
     let changes = delivery.changes(previous.as_ref(), ctx, settings);
     let finished_at = (args.status != Status::Unknown).then_some(at);
@@ -74,9 +82,10 @@ fn draft(args: &RecordArgs, ctx: &Context, settings: &Settings, delivery: &Deliv
     Ok(Draft(record))
 }
 
-fn status(text: &str) -> Result<Status, String> {
-    match text.parse()? {
-        Status::Running => Err("a deployment that has not ended is for `deploy-record run`".to_owned()),
-        status => Ok(status),
+fn happened_at(args: &RecordArgs, ctx: &Context) -> Result<Time, Failure> {
+    let now = Time::new(ctx.now());
+    match args.happened_at {
+        Some(at) if at > now => Err(Failure::usage(anyhow!("--happened-at: {at} is in the future; it is {now} now"))),
+        at => Ok(at.unwrap_or(now)),
     }
 }

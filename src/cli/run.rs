@@ -1,13 +1,13 @@
 //! `deploy-record run`: record the start, run the command, record the outcome.
 
-use super::capture::{Delivery, DeliveryArgs, Progress, not_recorded};
+use super::capture::{Delivery, DeliveryArgs, not_recorded};
 use super::context::Context;
 use super::exit::{Exit, Failure};
 use super::settings::Settings;
 use super::view;
 use super::writer::LogWriter;
 use crate::command::{self, Finished, Signals};
-use crate::core::record::{Changes, Delivered, Record, Status, Strength, Time};
+use crate::core::record::{Changes, Delivered, Record, Status, Time};
 use crate::recorder::{Appended, Draft, Known, Receipt, Recorder, random_id};
 use clap::Args;
 use std::ffi::OsString;
@@ -43,11 +43,11 @@ pub fn run(args: &Run, ctx: &Context) -> Result<Exit, Failure> {
         return Ok(Exit::Command(execute(args, &signals).exit_code()));
     }
     let delivery = Delivery::gather(&args.delivery, ctx, &settings)?;
-    let writer = LogWriter::open(ctx, settings, delivery.environment())?;
-    let run = Recorded { args, ctx, writer: &writer, delivery: &delivery, recorder: &writer.recorder() };
     if args.dry_run {
-        return run.show();
+        return show(args, ctx, &settings, &delivery);
     }
+    let writer = LogWriter::open(ctx, settings, delivery.environment())?;
+    let run = Recorded { ctx, writer: &writer, delivery: &delivery, recorder: &writer.recorder() };
     let start = run.start()?;
     if let Some(signal) = signals.received() {
         ctx.ui.say(&format!("told to stop by signal {signal} before the command began"));
@@ -68,7 +68,6 @@ fn execute(args: &Run, signals: &Signals) -> Finished {
 }
 
 struct Recorded<'a> {
-    args: &'a Run,
     ctx: &'a Context,
     writer: &'a LogWriter<'a>,
     delivery: &'a Delivery,
@@ -94,7 +93,7 @@ impl Recorded<'_> {
                 _ => self.delivery.changes(previous.as_ref(), self.ctx, &self.writer.settings),
             };
             compared = Some((previous.clone(), changes.clone()));
-            let record = self.draft(known, at, previous, changes);
+            let record = self.delivery.start(known, at, previous, changes, &self.writer.settings);
             made = Some(record.clone());
             Ok(Draft(record))
         })?;
@@ -106,30 +105,6 @@ impl Recorded<'_> {
             (Appended::Already(seq), Some(record)) => Ok(Started { seq, record }),
             (Appended::Already(_), None) => unreachable!("what is there already was made before it was compared"),
         }
-    }
-
-    /// The start's record. A job that deployed the same before gets the next attempt, so that a second run in one job is a
-    /// second deployment and not taken for a repetition of the first.
-    fn draft(&self, known: &Known, at: Time, previous: Option<Delivered>, changes: Option<Changes>) -> Record {
-        let progress = Progress {
-            status: Status::Running,
-            started_at: at,
-            finished_at: None,
-            finishes: None,
-            strength: Strength::Observed,
-        };
-        let mut record = self.delivery.record(known, progress, changes, previous);
-        record.policy = self.writer.settings.policy.clone();
-        if let Some(state) = known.state() {
-            let mut attempt = 1;
-            while state.recorded_by_job(&record).is_some() {
-                attempt += 1;
-                if let Some(job) = &mut record.job {
-                    job.attempt = Some(attempt);
-                }
-            }
-        }
-        record
     }
 
     /// Records the outcome; says loudly where that failed. Gives whether it is in the log.
@@ -145,6 +120,7 @@ impl Recorded<'_> {
         match self.append_outcome(start, status) {
             Ok(Appended::New(receipt)) => {
                 view::announce(self.ctx, &receipt, &self.writer.settings);
+                self.ctx.ui.say(&format!("checkpoint: {}", receipt.checkpoint));
                 self.show_how_to_check(&receipt);
                 true
             }
@@ -177,20 +153,22 @@ impl Recorded<'_> {
 
     fn show_how_to_check(&self, receipt: &Receipt) {
         if self.writer.settings.ci.is_none() {
-            let seq = receipt.record.seq;
-            self.ctx.ui.say(&format!("see it with `deploy-record show {seq}`, check the log with `deploy-record verify`"));
+            let show = self.ctx.command_line(&format!("show {}", receipt.record.seq));
+            let verify = self.ctx.command_line("verify");
+            self.ctx.ui.say(&format!("see it with `{show}`, check the log with `{verify}`"));
         }
     }
+}
 
-    fn show(&self) -> Result<Exit, Failure> {
-        let known = self.recorder.known(self.ctx.deadline())?;
-        let previous = self.delivery.previous(&known).map_err(Failure::unable)?;
-        let changes = self.delivery.changes(previous.as_ref(), self.ctx, &self.writer.settings);
-        let record = self.draft(&known, Time::new(self.ctx.now()), previous, changes);
-        self.ctx
-            .ui
-            .say(&format!("would run `{}`, and record this start and its outcome:", self.args.command[0].to_string_lossy()));
-        self.ctx.ui.result(&view::draft(&record, &self.writer.redactor));
-        Ok(Exit::Done)
-    }
+/// Shows what would be recorded of the start; makes nothing, not even a key.
+fn show(args: &Run, ctx: &Context, settings: &Settings, delivery: &Delivery) -> Result<Exit, Failure> {
+    let store = settings.open_log(ctx)?;
+    let known = Known::fetch(&store, &settings.trust, ctx.deadline())?;
+    let previous = delivery.previous(&known)?;
+    let changes = delivery.changes(previous.as_ref(), ctx, settings);
+    let record = delivery.start(&known, Time::new(ctx.now()), previous, changes, settings);
+    let program = args.command[0].to_string_lossy();
+    ctx.ui.say(&format!("would run `{program}`, and record this start and its outcome:"));
+    ctx.ui.result(&view::draft(&record, &ctx.redactor(&settings.config.redact.allow)));
+    Ok(Exit::Done)
 }

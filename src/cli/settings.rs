@@ -8,6 +8,7 @@ use super::exit::Failure;
 use super::location::{DEFAULT_BRANCH, Location};
 use crate::ci::CiFacts;
 use crate::config::{self, Config};
+use crate::core::escape::shell_quoted;
 use crate::core::log::entry::Trust;
 use crate::core::record::{Digest, Line, Policy};
 use crate::core::trust::AllowedSigners;
@@ -93,11 +94,33 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// The command that brings the trust root to where a check by hand expects it.
+    pub fn allowed_signers_by_hand(&self, ctx: &Context) -> String {
+        let copy = |path: &str| format!("cp {} allowed_signers", shell_quoted(path));
+        match (&ctx.global.allowed_signers, &self.checkout, self.trusts_only_itself) {
+            (Some(path), ..) => copy(path),
+            (None, Some(checkout), true) => copy(&super::identity::own_trust_root(checkout).display().to_string()),
+            _ => match self.trust_origin.as_deref().and_then(|origin| origin.split_once(" at ")) {
+                Some((branch, _)) => format!("git show {}:{TRUST_ROOT} > allowed_signers", shell_quoted(branch)),
+                None => format!("# put the project's `{TRUST_ROOT}` here as allowed_signers"),
+            },
+        }
+    }
+}
+
 /// A file's text and where it was read, in words.
 struct Source {
     text: Vec<u8>,
     name: String,
     origin: String,
+}
+
+impl Source {
+    fn described(&self) -> String {
+        let is_path = self.origin == format!("`{}`", self.name);
+        if is_path { self.origin.clone() } else { format!("`{}` ({})", self.name, self.origin) }
+    }
 }
 
 #[derive(Default)]
@@ -149,6 +172,9 @@ fn from_disk(ctx: &Context, checkout: Option<&Checkout>) -> Result<Files, Failur
         && let Some((name, commit)) = checkout.default_branch_commit()
     {
         let text = checkout.read_file(&commit, TRUST_ROOT).map_err(Failure::unable)?;
+        if text.is_none() && checkout.work_dir().is_some_and(|directory| directory.join(TRUST_ROOT).exists()) {
+            ctx.ui.warn(&format!("`{TRUST_ROOT}` is not on the default branch, {name}, so nobody is trusted by it yet"));
+        }
         let origin = format!("{name} at {}", commit.short());
         files.trust_root = text.map(|text| Source { text, name: TRUST_ROOT.to_owned(), origin });
     }
@@ -175,15 +201,15 @@ fn read(path: &std::path::Path) -> Result<Source, Failure> {
 }
 
 fn parse(file: &Source) -> Result<Config, Failure> {
-    let text =
-        std::str::from_utf8(&file.text).map_err(|error| Failure::usage(anyhow!("`{}` is not UTF-8: {error}", file.name)))?;
-    Config::parse(text).with_context(|| format!("`{}` ({})", file.name, file.origin)).map_err(Failure::usage)
+    Config::parse(utf8(file)?).with_context(|| file.described()).map_err(Failure::usage)
 }
 
 fn parse_trust_root(file: &Source) -> Result<AllowedSigners, Failure> {
-    let text =
-        std::str::from_utf8(&file.text).map_err(|error| Failure::usage(anyhow!("`{}` is not UTF-8: {error}", file.name)))?;
-    AllowedSigners::parse(text).with_context(|| format!("`{}` ({})", file.name, file.origin)).map_err(Failure::usage)
+    AllowedSigners::parse(utf8(file)?).with_context(|| file.described()).map_err(Failure::usage)
+}
+
+fn utf8(file: &Source) -> Result<&str, Failure> {
+    std::str::from_utf8(&file.text).map_err(|error| Failure::usage(anyhow!("{} is not UTF-8: {error}", file.described())))
 }
 
 fn policy(file: &Source) -> Option<Policy> {

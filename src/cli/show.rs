@@ -5,6 +5,8 @@ use super::exit::{Exit, Failure, describe};
 use super::log::Newest;
 use super::settings::Settings;
 use super::{Format, view};
+use crate::core::escape::{shell_quoted, terminal};
+use crate::core::finding::Finding;
 use crate::core::log::entry::{self, Inspected, RawEntry};
 use crate::core::record::Record;
 use crate::core::record::shape::FieldType as _;
@@ -32,21 +34,24 @@ pub fn run(args: &Show, ctx: &Context) -> Result<Exit, Failure> {
     let missing = || {
         Failure::usage(anyhow!("{} holds no record {}", store.description(), args.seq)).hint("`deploy-record log` lists them")
     };
-    let mut newest = Newest::fetch(ctx, &store)?.ok_or_else(missing)?;
-    let (entry, inspected, record) = loop {
+    let mut newest = Newest::fetch(ctx, &store)?;
+    let mut closed_by = None;
+    let shown = loop {
         let entry = newest.next()?.ok_or_else(missing)?;
         let inspected = entry::inspect(&entry, &settings.trust, 0);
         match inspected.record.clone() {
-            Some(record) if record.seq == args.seq => break (entry, inspected, record),
+            Some(record) if record.seq == args.seq => break Shown { entry, inspected, record, closed_by },
+            Some(record) if record.finishes == Some(args.seq) => closed_by = Some(record.seq),
             _ => {}
         }
     };
     let text = match args.format {
-        Format::Json => as_json(&entry, &inspected, &record),
-        Format::Table | Format::Csv | Format::Markdown => explained(&entry, &inspected, &record, &settings),
+        Format::Json => shown.as_json(),
+        Format::Table => shown.explained(ctx, &settings),
+        format => view::details(&shown.rows(), format),
     };
     ctx.ui.result(&text);
-    let is_sound = !inspected.findings.iter().any(crate::core::finding::Finding::is_error);
+    let is_sound = !shown.inspected.findings.iter().any(Finding::is_error);
     Ok(match (is_sound, settings.trust.signers.is_some()) {
         (false, _) => Exit::No,
         (true, false) => Exit::Unable,
@@ -54,39 +59,71 @@ pub fn run(args: &Show, ctx: &Context) -> Result<Exit, Failure> {
     })
 }
 
-fn as_json(entry: &RawEntry, inspected: &Inspected, record: &Record) -> String {
-    let findings: Vec<_> =
-        inspected.findings.iter().map(|finding| json!({ "code": finding.code.as_str(), "message": finding.message })).collect();
-    json_pretty(&json!({
-        "commit": entry.commit.as_str(),
-        "sha256": inspected.digest.to_string(),
-        "key": inspected.fingerprint,
-        "findings": findings,
-        "record": record.write(),
-    }))
+struct Shown {
+    entry: RawEntry,
+    inspected: Inspected,
+    record: Record,
+    closed_by: Option<u64>,
 }
 
-fn explained(entry: &RawEntry, inspected: &Inspected, record: &Record, settings: &Settings) -> String {
-    let mut text = view::details(record);
-    let key = inspected.fingerprint.as_deref().unwrap_or("none");
-    let verdict = match (&settings.trust_origin, inspected.findings.iter().any(crate::core::finding::Finding::is_error)) {
-        (_, true) => "DOES NOT VERIFY".to_owned(),
-        (None, false) => format!("signed by key {key}, for which nobody vouches: there is no trust root"),
-        (Some(_), false) if settings.trusts_only_itself => {
-            format!("signed by this repository's own key {key}; nobody else vouches for it")
-        }
-        (Some(origin), false) => format!("signed by `{}`, key {key}, trusted by {origin}", record.signer),
-    };
-    text.push_str(&format!("\n\n{verdict}\n"));
-    for finding in &inspected.findings {
-        text.push_str(&format!("  {}\n", crate::core::escape::terminal(&describe(finding))));
+impl Shown {
+    fn as_json(&self) -> String {
+        let finding = |finding: &Finding| json!({ "code": finding.code.as_str(), "message": finding.message });
+        json_pretty(&json!({
+            "commit": self.entry.commit.as_str(),
+            "sha256": self.inspected.digest.to_string(),
+            "key": self.inspected.fingerprint,
+            "closed_by": self.closed_by,
+            "findings": self.inspected.findings.iter().map(finding).collect::<Vec<_>>(),
+            "record": self.record.write(),
+        }))
     }
-    let commit = entry.commit.short();
-    let time = record.recorded_at.utc().format("%Y%m%d%H%M%SZ");
-    text.push_str(&format!(
-        "\nBy hand:\n  git cat-file blob {commit}:record.json > record.json\n  git cat-file blob {commit}:record.json.sig > record.json.sig\n  \
-         ssh-keygen -Y verify -O verify-time={time} -f allowed_signers -I '{}' -n deploy-record -s record.json.sig < record.json",
-        record.signer
-    ));
-    text
+
+    fn rows(&self) -> view::Rows {
+        let mut rows = view::rows(&self.record);
+        if let Some(seq) = self.closed_by {
+            rows.push(("closed by", format!("the outcome, record {seq}")));
+        }
+        rows.push(("digest", self.inspected.digest.to_string()));
+        rows
+    }
+
+    fn explained(&self, ctx: &Context, settings: &Settings) -> String {
+        let mut text = view::details(&self.rows(), Format::Table);
+        text.push_str(&format!("\n\n{}\n", self.verdict(settings)));
+        for finding in &self.inspected.findings {
+            text.push_str(&format!("  {}\n", terminal(&describe(finding))));
+        }
+        text.push_str(&format!("\nBy hand, with stock tools:\n  {}", self.by_hand(ctx, settings).join("\n  ")));
+        text
+    }
+
+    fn verdict(&self, settings: &Settings) -> String {
+        let key = self.inspected.fingerprint.as_deref().unwrap_or("none");
+        match (&settings.trust_origin, self.inspected.findings.iter().any(Finding::is_error)) {
+            (_, true) => "DOES NOT VERIFY".to_owned(),
+            (None, false) => format!("signed by key {key}, for which nobody vouches: there is no trust root"),
+            (Some(_), false) if settings.trusts_only_itself => {
+                format!("signed by this repository's own key {key}; nobody else vouches for it")
+            }
+            (Some(origin), false) => format!("signed by `{}`, key {key}, trusted by {origin}", self.record.signer),
+        }
+    }
+
+    fn by_hand(&self, ctx: &Context, settings: &Settings) -> Vec<String> {
+        let commit = self.entry.commit.short();
+        let time = self.record.recorded_at.utc().format("%Y%m%d%H%M%SZ");
+        let fetch = settings.location.address().map(|url| format!("git fetch {url} {}", shell_quoted(&settings.branch)));
+        let signers = settings.allowed_signers_by_hand(ctx);
+        let own = [
+            format!("git cat-file blob {commit}:record.json > record.json"),
+            format!("git cat-file blob {commit}:record.json.sig > record.json.sig"),
+            format!(
+                "ssh-keygen -Y verify -O verify-time={time} -f allowed_signers -I '{}' -n deploy-record -s record.json.sig < record.json",
+                self.record.signer
+            ),
+            format!("sha256sum record.json    # its digest; record {} has it as `prev`", self.record.seq + 1),
+        ];
+        fetch.into_iter().chain([signers]).chain(own).collect()
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::exit::{Exit, Failure};
+use super::log::no_log;
 use super::settings::Settings;
 use super::{Format, view};
 use crate::core::log::page;
@@ -30,10 +31,7 @@ pub fn run(args: &Status, ctx: &Context) -> Result<Exit, Failure> {
     let settings = Settings::load(ctx)?;
     let store = settings.open_log(ctx)?;
     let known = Known::fetch(&store, &settings.trust, ctx.deadline())?;
-    let Some(tip) = &known.tip else {
-        ctx.ui.say(&format!("there is no log yet: {} does not exist", store.description()));
-        return Ok(Exit::Done);
-    };
+    let tip = known.tip.as_ref().ok_or_else(|| no_log(&store))?;
     let text = match args.format {
         Format::Json => json_pretty(&tip.state.write()),
         format => {

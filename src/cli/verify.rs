@@ -1,9 +1,10 @@
 //! `deploy-record verify`: compute everything again, and say what does not fit.
 
-use super::Format;
 use super::context::Context;
 use super::exit::{Exit, Failure, describe};
+use super::log::no_log;
 use super::settings::Settings;
+use super::{Format, view};
 use crate::core::checkpoint::Checkpoint;
 use crate::core::escape::terminal;
 use crate::core::finding::Severity;
@@ -11,14 +12,14 @@ use crate::core::time::readable;
 use crate::core::verify::{CommitCheck, Report, Verifier};
 use crate::store::{Depth, LogStore};
 use crate::ui::json::json_pretty;
-use anyhow::anyhow;
+use crate::ui::table::Table;
 use clap::Args;
 use serde_json::{Value, json};
 
 /// Check the whole log: format, order, links, signatures, signers, state, pairs of start and outcome.
 ///
-/// Exit code 0: verified. 1: something is wrong. 2: the log has records of a later version: update deploy-record. 3: the chain
-/// is intact, but nobody vouches for its keys.
+/// Exit code 0: verified (where a repository uses the key that it made for itself, by that key, which the last line says). 1: something is wrong. 2: the log has records of a later version: update deploy-record. 3: the chain
+/// is intact, but there is no trust root, so nobody vouches for its keys.
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  deploy-record verify\n  deploy-record verify --allowed-signers allowed_signers --log https://gitlab.example/grp/app.git\n  deploy-record verify --checkpoint 'deploy-record LOG-ID 124 sha256:…'"
@@ -39,14 +40,12 @@ pub struct Verify {
 pub fn run(args: &Verify, ctx: &Context) -> Result<Exit, Failure> {
     let settings = Settings::load(ctx)?;
     let store = settings.open_log(ctx)?;
-    let Some(tip) = store.fetch(Depth::All, ctx.deadline())? else {
-        let error = anyhow!("there is no log: {} does not exist", store.description());
-        return Err(Failure::unable(error).hint("name the log with --log, the branch with --branch"));
-    };
+    let tip = store.fetch(Depth::All, ctx.deadline())?.ok_or_else(|| no_log(&store))?;
     let report = verify(args, &settings, &store, &tip)?;
     let text = match args.format {
-        Format::Json => json_pretty(&as_json(&report)),
-        Format::Table | Format::Csv | Format::Markdown => as_text(&report, &settings),
+        Format::Json => json_pretty(&as_json(&report, &settings)),
+        Format::Table => as_text(&report, &settings, &store),
+        format => view::table(&findings(&report), format, &ctx.ui),
     };
     ctx.ui.result(&text);
     Ok(match (report.errors(), report.newer, report.has_trust_root) {
@@ -83,7 +82,7 @@ fn verify(
     Ok(verifier.finish(&args.checkpoint))
 }
 
-fn as_json(report: &Report) -> Value {
+fn as_json(report: &Report, settings: &Settings) -> Value {
     let findings = report.findings.iter().map(|finding| {
         json!({
             "code": finding.code.as_str(),
@@ -104,7 +103,8 @@ fn as_json(report: &Report) -> Value {
         "since": report.period.map(|(since, _)| since.to_string()),
         "until": report.period.map(|(_, until)| until.to_string()),
         "signers": signers.collect::<Vec<_>>(),
-        "trust_root": report.has_trust_root,
+        "trust_root": settings.trust_origin,
+        "own_key_only": settings.trusts_only_itself,
         "head": report.head.as_ref().map(ToString::to_string),
         "held": report.held.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "errors": report.errors(),
@@ -112,7 +112,7 @@ fn as_json(report: &Report) -> Value {
     })
 }
 
-fn as_text(report: &Report, settings: &Settings) -> String {
+fn as_text(report: &Report, settings: &Settings, store: &LogStore) -> String {
     let mut lines = Vec::new();
     for severity in [Severity::Error, Severity::Notice] {
         for finding in report.findings.iter().filter(|finding| finding.code.severity() == severity) {
@@ -122,17 +122,33 @@ fn as_text(report: &Report, settings: &Settings) -> String {
     if !lines.is_empty() {
         lines.push(String::new());
     }
+    let id = report.head.as_ref().map(|head| format!(" {}", head.log)).unwrap_or_default();
+    lines.push(format!("log{id}, {}", store.description()));
     for ((principal, key), records) in &report.signers {
         lines.push(format!("signed by `{principal}`, key {key}: {}", count(*records, "record")));
     }
     for held in &report.held {
         lines.push(format!("the checkpoint holds: record {} and all before it are those that it names", held.seq));
     }
-    if let Some(head) = &report.head {
+    if let Some(head) = report.head.as_ref().filter(|_| report.errors() == 0 && report.newer == 0) {
         lines.push(format!("checkpoint: {head}"));
     }
     lines.push(verdict(report, settings));
     lines.join("\n")
+}
+
+fn findings(report: &Report) -> Table {
+    let mut table = Table::new(&["severity", "code", "record", "commit", "finding"]);
+    for finding in &report.findings {
+        table.row([
+            finding.code.severity().to_string(),
+            finding.code.to_string(),
+            finding.seq.map(|seq| seq.to_string()).unwrap_or_default(),
+            finding.commit.as_ref().map(ToString::to_string).unwrap_or_default(),
+            finding.message.clone(),
+        ]);
+    }
+    table
 }
 
 /// The line that a reviewer wants.
@@ -146,7 +162,8 @@ fn verdict(report: &Report, settings: &Settings) -> String {
     let notices = report.findings.len() - errors;
     let findings = format!("{}, {}", count(errors as u64, "error"), count(notices as u64, "notice"));
     if errors > 0 {
-        return format!("NOT VERIFIED: {} of {}{period}{head}; {findings}", report.verified, count(report.commits, "record"));
+        let commits = count(report.commits, "commit");
+        return format!("NOT VERIFIED{period}{head}; {findings}; {} of {commits} without one of their own", report.verified);
     }
     if report.newer > 0 {
         let newer = count(report.newer, "record");

@@ -6,9 +6,9 @@ use super::settings::Settings;
 use crate::core::escape::terminal_lines;
 use crate::core::log::message;
 use crate::core::record::shape::FieldType as _;
-use crate::core::record::{Kind, Person, Record, Status};
+use crate::core::record::{Changes, Job, Kind, Person, Record, Status, Strength, Time};
 use crate::core::redact::Redactor;
-use crate::core::time::{duration, readable};
+use crate::core::time::duration;
 use crate::recorder::Receipt;
 use crate::ui::Ui;
 use crate::ui::json::json_pretty;
@@ -19,12 +19,19 @@ use serde_json::{Value, json};
 pub fn announce(ctx: &Context, receipt: &Receipt, settings: &Settings) {
     if receipt.is_new_log {
         ctx.ui.say(&format!("new-log: began a release log, id {}, on the branch `{}`", receipt.record.log, settings.branch));
+        if !settings.trusts_only_itself {
+            let digest = receipt.checkpoint.sha256;
+            ctx.ui.hint(&format!(
+                "pin it, so that no other log can take its place: in `.deploy-record.yml` on the default branch, \
+                 log: {{ id: {}, first: \"{digest}\" }}",
+                receipt.record.log
+            ));
+        }
     }
     for kind in &receipt.redacted {
         ctx.ui.warn(&format!("took out what looks like a secret ({kind}); see `redact.allow` if it is none"));
     }
     ctx.ui.say(&format!("record {}: {}", receipt.record.seq, message::summary(&receipt.record)));
-    ctx.ui.say(&format!("checkpoint: {}", receipt.checkpoint));
 }
 
 /// A receipt as a result.
@@ -36,7 +43,7 @@ pub fn receipt(receipt: &Receipt, format: Format) -> String {
             "redacted": receipt.redacted,
             "record": receipt.record.write(),
         })),
-        Format::Table | Format::Csv | Format::Markdown => details(&receipt.record),
+        format => details(&rows(&receipt.record), format),
     }
 }
 
@@ -73,9 +80,16 @@ pub fn draft(record: &Record, redactor: &Redactor) -> String {
     json_pretty(&value)
 }
 
-/// A record in full, for people: one line a field, with how strongly it was known.
-pub fn details(record: &Record) -> String {
-    let rows = rows(record);
+/// What is known of something, in the order in which it is told: a name and a text each.
+pub type Rows = Vec<(&'static str, String)>;
+
+/// Rows for people: one line each; or as a table of two columns.
+pub fn details(rows: &Rows, format: Format) -> String {
+    if matches!(format, Format::Csv | Format::Markdown) {
+        let mut table = Table::new(&["field", "value"]);
+        rows.iter().for_each(|(name, text)| table.row([*name, text.as_str()]));
+        return if format == Format::Csv { table.render_csv() } else { table.render_markdown() };
+    }
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
     let line = |(name, text): &(&str, String)| {
         let indent = format!("\n{:width$}  ", "");
@@ -84,42 +98,29 @@ pub fn details(record: &Record) -> String {
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-fn rows(record: &Record) -> Vec<(&'static str, String)> {
+/// A record in full, with how strongly each group of facts was known.
+pub fn rows(record: &Record) -> Rows {
     let mut rows = vec![("record", format!("{}, {}", record.seq, record.kind))];
     let mut add =
         |name: &'static str, text: Option<String>| rows.extend(text.filter(|text| !text.is_empty()).map(|text| (name, text)));
-    let known =
-        |strength: Option<crate::core::record::Strength>| strength.map(|strength| format!(" ({strength})")).unwrap_or_default();
+    let known = |strength: Option<Strength>| strength.map(|strength| format!(" ({strength})")).unwrap_or_default();
     let provenance = record.provenance.clone().unwrap_or_default();
-    add(
-        "environment",
-        record
-            .environment
-            .as_ref()
-            .map(|environment| format!("{}, {}{}", environment.name, environment.tier, known(provenance.environment))),
-    );
+    let changes = record.changes.as_ref();
+    add("environment", record.environment.as_ref().map(|place| environment(place, &known(provenance.environment))));
     add("service", record.service.as_ref().map(ToString::to_string));
-    add("project", record.project.as_ref().and_then(|project| project.path.as_ref()).map(ToString::to_string));
+    add("project", record.project.as_ref().map(project));
     add("version", record.version.as_ref().map(ToString::to_string));
     add("result", record.status.map(|status| format!("{}{}", outcome(record, status), known(provenance.status))));
     add("commit", commit(record, &known(provenance.commit)));
     add("previous", record.previous.as_ref().map(|previous| format!("{} (record {})", previous.version, previous.seq)));
-    add("changes", changes(record));
+    add("changes", changes.map(change_words));
     add(
         "merge requests",
-        record.changes.as_ref().map(|changes| list(changes.merge_requests.iter().map(|request| format!("!{}", request.iid)))),
+        changes.map(|changes| list(changes.merge_requests.iter().map(|request| format!("!{}", request.iid)))),
     );
-    add("tickets", record.changes.as_ref().map(|changes| list(changes.tickets.iter())));
-    add("artifacts", Some(list(record.artifacts.iter().map(|artifact| format!("{} {}", artifact.name, artifact.digest)))));
-    add(
-        "checks",
-        Some(list(
-            record
-                .checks
-                .iter()
-                .map(|check| format!("{} {}", check.name, check.status.as_ref().map_or("", |status| status.as_str()))),
-        )),
-    );
+    add("tickets", changes.map(|changes| list(changes.tickets.iter())));
+    add("artifacts", Some(lines(record.artifacts.iter().map(|artifact| format!("{} {}", artifact.name, artifact.digest)))));
+    add("checks", Some(lines(record.checks.iter().map(check))));
     add("run by", record.actor.as_ref().map(|actor| format!("{}{}", person(actor), known(provenance.actor))));
     add("job", record.job.as_ref().map(|job| format!("{}{}", job_words(job), known(provenance.job))));
     add("approved by", record.approval.as_ref().map(|approval| person(&approval.approver)));
@@ -134,24 +135,37 @@ fn rows(record: &Record) -> Vec<(&'static str, String)> {
     add("impact", record.rollback.as_ref().and_then(|rollback| rollback.impact.as_ref()).map(ToString::to_string));
     add("note", record.note.as_ref().map(ToString::to_string));
     add("change note", record.change_note.as_ref().and_then(|note| note.summary.as_ref()).map(ToString::to_string));
-    add("review due", record.follow_up.as_ref().and_then(|follow_up| follow_up.due).map(|due| readable(due.utc())));
-    add(
-        "refused because",
-        Some(
-            record
-                .findings
-                .iter()
-                .map(|finding| format!("{}: {}", finding.code, finding.message))
-                .collect::<Vec<_>>()
-                .join("\n"),
-        ),
-    );
-    add("began", record.started_at.map(|time| format!("{}{}", readable(time.utc()), known(provenance.times))));
-    add("ended", record.finished_at.map(|time| readable(time.utc())));
+    add("review due", record.follow_up.as_ref().and_then(|follow_up| follow_up.due).map(to_the_second));
+    let finding = |finding: &crate::core::record::Finding| format!("{}: {}", finding.code, finding.message);
+    add("refused because", Some(lines(record.findings.iter().map(finding))));
+    add("began", record.started_at.map(|time| format!("{}{}", to_the_second(time), known(provenance.times))));
+    add("ended", record.finished_at.map(to_the_second));
     add("closes", record.finishes.map(|seq| format!("the start, record {seq}")));
     add("policy", record.policy.as_ref().map(|policy| format!("{}, {}", policy.reference, policy.sha256)));
-    add("recorded", Some(format!("{} by {}, {}", readable(record.recorded_at.utc()), record.signer, record.tool)));
+    add("recorded", Some(format!("{} by {}, {}", to_the_second(record.recorded_at), record.signer, record.tool)));
+    add("log", Some(record.log.to_string()));
+    add("follows", Some(record.prev.to_string()));
     rows
+}
+
+fn to_the_second(time: Time) -> String {
+    time.utc().format("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+fn environment(environment: &crate::core::record::Environment, strength: &str) -> String {
+    let url = environment.url.as_ref().map(|url| format!(", {url}")).unwrap_or_default();
+    format!("{}, tier {}{url}{strength}", environment.name, environment.tier)
+}
+
+fn project(project: &crate::core::record::Project) -> String {
+    let id = project.id.map(|id| format!("project {id}"));
+    list([project.path.as_ref().map(ToString::to_string), id].into_iter().flatten())
+}
+
+fn check(check: &crate::core::record::Check) -> String {
+    let status = check.status.as_ref().map(|status| format!(" {status}")).unwrap_or_default();
+    let url = check.url.as_ref().map(|url| format!(", {url}")).unwrap_or_default();
+    format!("{}{status}{url}", check.name)
 }
 
 fn outcome(record: &Record, status: Status) -> String {
@@ -177,8 +191,7 @@ fn commit(record: &Record, strength: &str) -> Option<String> {
     Some(format!("{}{title}{author}{strength}", commit.sha.short()))
 }
 
-fn changes(record: &Record) -> Option<String> {
-    let changes = record.changes.as_ref()?;
+fn change_words(changes: &Changes) -> String {
     let count =
         |number: Option<u64>, noun: &str| number.map(|number| format!("{number} {noun}{}", if number == 1 { "" } else { "s" }));
     let mut parts: Vec<_> = [count(changes.commits, "commit"), count(changes.files, "file")].into_iter().flatten().collect();
@@ -188,15 +201,18 @@ fn changes(record: &Record) -> Option<String> {
     if changes.incomplete == Some(true) {
         parts.push("incomplete: history was too short".to_owned());
     }
-    Some(parts.join(", "))
+    parts.join(", ")
 }
 
-fn job_words(job: &crate::core::record::Job) -> String {
-    let name = job.name.as_ref().map(ToString::to_string).unwrap_or_default();
-    let id = job.id.map(|id| format!(" #{id}")).unwrap_or_default();
-    let attempt = job.attempt.map(|attempt| format!(", attempt {attempt}")).unwrap_or_default();
-    let url = job.url.as_ref().map(|url| format!(" {url}")).unwrap_or_default();
-    format!("{name}{id}{attempt}{url}")
+fn job_words(job: &Job) -> String {
+    let name = job.name.as_ref().map(ToString::to_string);
+    let id = job.id.map(|id| format!("number {id}"));
+    let attempt = job.attempt.map(|attempt| format!("attempt {attempt}"));
+    let pipeline = job.pipeline_id.map(|id| format!("pipeline {id}"));
+    let source = job.source.as_ref().map(|source| format!("started by {source}"));
+    let runner = job.runner.as_ref().map(|runner| format!("on {runner}"));
+    let url = job.url.as_ref().map(ToString::to_string);
+    list([name, id, attempt, pipeline, source, runner, url].into_iter().flatten())
 }
 
 /// A person, with login and name where both are known.
@@ -212,6 +228,10 @@ pub fn person(person: &Person) -> String {
         (_, Some(true)) => format!("{name}, bot"),
         _ => name,
     }
+}
+
+fn lines(items: impl Iterator<Item = String>) -> String {
+    items.collect::<Vec<_>>().join("\n")
 }
 
 fn list(items: impl Iterator<Item = impl ToString>) -> String {

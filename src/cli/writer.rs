@@ -28,8 +28,8 @@ impl<'a> LogWriter<'a> {
     /// Where there is no key that may sign, or the log can't be used.
     pub fn open(ctx: &'a Context, mut settings: Settings, environment: &Name) -> Result<LogWriter<'a>, Failure> {
         settings.location.check_writable()?;
-        let signer = identity::signer(ctx, &mut settings, environment)?;
         let store = settings.open_log(ctx)?;
+        let signer = identity::signer(ctx, &mut settings, environment)?;
         let redactor = ctx.redactor(&settings.config.redact.allow);
         Ok(LogWriter { settings, redactor, ctx, signer, store })
     }

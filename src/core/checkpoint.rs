@@ -31,7 +31,10 @@ impl FromStr for Checkpoint {
             format!("expected a line like `deploy-record LOG-ID 124 sha256:…`, found `{}`: {what}", text.escape_debug())
         };
         let words: Vec<_> = text.split_whitespace().collect();
-        let ["deploy-record", log, seq, sha256] = words[..] else {
+        // as it is printed, or as the trailer of a commit has it
+        let words =
+            if words.first().is_some_and(|word| word.eq_ignore_ascii_case("checkpoint:")) { &words[1..] } else { &words };
+        let ["deploy-record", log, seq, sha256] = *words else {
             return Err(wrong("it has other words"));
         };
         Ok(Checkpoint {
@@ -51,7 +54,8 @@ mod tests {
         let line = format!("deploy-record {} 124 sha256:{}", "a".repeat(32), "b".repeat(64));
         let checkpoint: Checkpoint = line.parse().expect("checkpoint");
         assert_eq!(checkpoint.to_string(), line);
-        assert_eq!(format!("  {line}\n").parse(), Ok(checkpoint));
+        assert_eq!(format!("  {line}\n").parse(), Ok(checkpoint.clone()));
+        assert_eq!(format!("Checkpoint: {line}").parse(), Ok(checkpoint));
         for wrong in
             ["", "deploy-record", &line[1..], &line[..line.len() - 1], &line.replace("124", "-1"), &format!("{line} x")]
         {

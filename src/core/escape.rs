@@ -27,6 +27,12 @@ pub fn terminal_lines(text: &str) -> Cow<'_, str> {
     visible(text, |character| character == '\n')
 }
 
+/// One word for a POSIX shell.
+pub fn shell_quoted(text: &str) -> String {
+    let is_plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-:@%+,=".contains(&byte));
+    if is_plain && !text.starts_with('-') { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
 fn visible(text: &str, keep: fn(char) -> bool) -> Cow<'_, str> {
     if !marked(text).any(|(character, hidden)| hidden && !keep(character)) {
         return Cow::Borrowed(text);

@@ -61,10 +61,10 @@ pub enum SealError {
     #[error("the security key signed without its user's touch; sign again with a key made without `no-touch-required`")]
     UserAbsent,
     /// An RSA key file was to sign.
-    #[error("cannot sign with an RSA key file; use an ed25519 key, or load the key into an SSH agent")]
+    #[error("cannot sign with an RSA key file; use an ed25519 key")]
     RsaKeyFile,
     /// A security key's file was to sign.
-    #[error("cannot sign with a security key's file alone; load the key into an SSH agent")]
+    #[error("cannot sign with a security key's file; use an ed25519 key")]
     SecurityKeyFile,
     /// The key still needs its passphrase.
     #[error("cannot sign with a key that is still locked by its passphrase")]

@@ -3,6 +3,9 @@
 //! A [`Verifier`] is fed the branch's commits from the first to the tip and holds each against its neighbours: order, links,
 //! pairs of start and finish, state. After a break it goes on from what it found, so that one piece of damage is named once.
 
+#[cfg(test)]
+mod tests;
+
 use crate::core::checkpoint::Checkpoint;
 use crate::core::finding::{Code, Finding};
 use crate::core::log::entry::{self, CommitSignature, Inspected, RawEntry, Trust, Verified};
@@ -90,6 +93,7 @@ pub struct Verifier<'a> {
     ids: HashMap<Id, u64>,
     starts: HashMap<u64, Start>,
     open: HashMap<PlaceKey, HashSet<u64>>,
+    overlapped: HashSet<u64>,
     digests: HashMap<u64, Digest>,
     checkpoints: HashSet<u64>,
 }
@@ -117,6 +121,7 @@ impl<'a> Verifier<'a> {
             ids: HashMap::new(),
             starts: HashMap::new(),
             open: HashMap::new(),
+            overlapped: HashSet::new(),
             digests: HashMap::new(),
             checkpoints: checkpoints.iter().map(|checkpoint| checkpoint.seq).collect(),
         }
@@ -140,9 +145,7 @@ impl<'a> Verifier<'a> {
             let findings = entry::inspect_commit_signature(entry, &inspected, signature, self.trust, place);
             self.report.findings.extend(findings);
         }
-        if entry.file("record.json").is_none() {
-            return None; // a foreign commit is no link of the chain
-        }
+        entry.file("record.json")?; // a foreign commit is no link of the chain
         let Some(record) = &inspected.record else {
             self.skip_unreadable(&inspected, place, read_state);
             return None;
@@ -323,7 +326,9 @@ impl<'a> Verifier<'a> {
         if record.status != Some(Status::Running) {
             return;
         }
-        let other = open.iter().min().copied();
+        // each open start is told once: one whose job died would come up with every later deployment
+        let other = open.iter().copied().filter(|seq| !self.overlapped.contains(seq)).min();
+        self.overlapped.extend(other);
         open.insert(record.seq);
         self.starts.insert(record.seq, Start { attempt: Attempt::of(record), is_closed: false });
         if let Some(other) = other {
@@ -335,7 +340,10 @@ impl<'a> Verifier<'a> {
         let head = self.report.head.clone();
         let other_log = head.as_ref().is_some_and(|head| head.log != checkpoint.log);
         let (code, message) = match self.digests.get(&checkpoint.seq) {
-            _ if other_log => (Code::CheckpointMissing, format!("the checkpoint is of log {}", checkpoint.log)),
+            _ if other_log => {
+                let own = head.map(|head| head.log.to_string()).unwrap_or_default();
+                (Code::CheckpointMissing, format!("the checkpoint is of log {}, this is log {own}", checkpoint.log))
+            }
             Some(digest) if *digest == checkpoint.sha256 => {
                 self.report.held.push(checkpoint.clone());
                 return;

@@ -1,7 +1,7 @@
 //! A remote repository over HTTP: what it has, fetching from it, pushing to it.
 
 use super::transport::{self, Credentials, Route};
-use crate::http::{Deadline, Http, HttpError};
+use crate::http::{self, Deadline, FEW_TRIES, Http, HttpError};
 use chrono::{DateTime, Utc};
 use git2::{AutotagOption, Direction, ErrorCode, FetchOptions, Oid, PushOptions, Remote, RemoteCallbacks, Repository};
 use std::cell::{Cell, RefCell};
@@ -82,6 +82,7 @@ impl GitRemote {
     }
 
     /// Fetches what `choose` picks from what the remote offers, as refspecs, to a depth of so many commits (`i32::MAX`: all).
+    /// What may go well in a moment is tried again until the deadline.
     ///
     /// # Errors
     /// What went wrong on the way.
@@ -90,22 +91,41 @@ impl GitRemote {
         repository: &Repository,
         depth: i32,
         deadline: Deadline,
-        choose: impl FnOnce(&Advertised) -> Vec<String>,
+        choose: impl Fn(&Advertised) -> Vec<String>,
     ) -> Result<Advertised, HttpError> {
-        self.route.begin(deadline);
-        let fetch = || -> Result<Advertised, git2::Error> {
-            let mut remote = repository.remote_anonymous(&self.url)?;
-            let mut connection = remote.connect_auth(Direction::Fetch, None, None)?;
-            let advertised = advertised(connection.remote())?;
-            let refspecs = choose(&advertised);
-            if !refspecs.is_empty() {
-                let mut options = FetchOptions::new();
-                options.depth(depth).download_tags(AutotagOption::None).update_fetchhead(false);
-                connection.remote().fetch(&refspecs, Some(&mut options), None)?;
+        let mut tries = 0;
+        loop {
+            self.route.begin(deadline);
+            let failure = match self.try_fetch(repository, depth, &choose) {
+                Ok(advertised) => return Ok(advertised),
+                Err(error) => self.failure(&error),
+            };
+            tries += 1;
+            let pause = http::pause(tries);
+            let is_hopeless = matches!(failure, HttpError::Nonsense(_)) && tries >= FEW_TRIES;
+            if !failure.is_transient() || is_hopeless || deadline.remaining() <= pause {
+                return Err(failure);
             }
-            Ok(advertised)
-        };
-        fetch().map_err(|error| self.failure(&error))
+            std::thread::sleep(pause);
+        }
+    }
+
+    fn try_fetch(
+        &self,
+        repository: &Repository,
+        depth: i32,
+        choose: &impl Fn(&Advertised) -> Vec<String>,
+    ) -> Result<Advertised, git2::Error> {
+        let mut remote = repository.remote_anonymous(&self.url)?;
+        let mut connection = remote.connect_auth(Direction::Fetch, None, None)?;
+        let advertised = advertised(connection.remote())?;
+        let refspecs = choose(&advertised);
+        if !refspecs.is_empty() {
+            let mut options = FetchOptions::new();
+            options.depth(depth).download_tags(AutotagOption::None).update_fetchhead(false);
+            connection.remote().fetch(&refspecs, Some(&mut options), None)?;
+        }
+        Ok(advertised)
     }
 
     /// Pushes a commit to a branch, without force, and only where the branch still stands at `expected`

@@ -2,7 +2,7 @@
 //!
 //! A key comes as a file, as its own text, or as base64 of that text on one line (a masked CI variable). What a variable does
 //! to line ends is repaired where only one reading is possible; everything else is explained. Only OpenSSH's own format
-//! (PROTOCOL.key) is read, and only keys that can sign without an agent. No error and no debug output holds any part of a key.
+//! (PROTOCOL.key) is read, and only keys that can sign by themselves. No error and no debug output holds any part of a key.
 
 mod generate;
 mod load;
@@ -15,8 +15,14 @@ pub use generate::{generate, one_line, write_new};
 pub use load::{FileMode, load};
 pub use openssh::AskPassphrase;
 
+use crate::core::escape::shell_quoted;
 use std::io;
 use std::path::PathBuf;
+
+/// Whether a value is a key itself, in whichever form, and not the path of one.
+pub fn is_text(value: &str) -> bool {
+    text::is_meant_as_key(text::trimmed(value)) || !text::is_harmless_path(value)
+}
 
 /// Why a key can't be read, made or stored.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +51,7 @@ pub enum KeyError {
         source: io::Error,
     },
     /// Others may read the file.
-    #[error("the key file `{path}` is open to other users (mode {mode:04o}); run `chmod 600 {quoted}`", quoted = shell_quoted(.path))]
+    #[error("the key file `{path}` is open to other users (mode {mode:04o}); run `chmod 600 {quoted}`", quoted = shell_quoted(&.path.display().to_string()))]
     Unprotected {
         /// The file.
         path: PathBuf,
@@ -76,12 +82,10 @@ pub enum KeyError {
     #[error("the OpenSSH private key is damaged: {0}; copy the whole file again, best as base64 (`base64 -w0 KEY`)")]
     Damaged(&'static str),
     /// A kind of key that can't sign here.
-    #[error("the key is an RSA key, which cannot sign from its file here; use an ed25519 key, or load it into an SSH agent")]
+    #[error("the key is an RSA key, which cannot sign here; use an ed25519 key")]
     Rsa,
     /// A FIDO key.
-    #[error(
-        "the key belongs to a security key (`sk-`), which signs through an SSH agent only; run `ssh-add`, or use an ed25519 key"
-    )]
+    #[error("the key belongs to a security key (`sk-`), which cannot sign here; use an ed25519 key")]
     SecurityKey,
     /// Another kind of key.
     #[error("keys of type `{0}` are not supported; use an ed25519 key")]
@@ -121,9 +125,4 @@ pub enum KeyError {
     /// A key that can't be encoded.
     #[error("the key cannot be written in OpenSSH's format")]
     Unencodable,
-}
-
-/// A path as one word for a POSIX shell.
-fn shell_quoted(path: &std::path::Path) -> String {
-    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
 }

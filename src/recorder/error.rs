@@ -19,7 +19,7 @@ pub enum RecordError {
         line: Option<String>,
     },
     /// The tip of the branch is not what it should be.
-    #[error("{log} is damaged at its tip")]
+    #[error("{log} can't be gone on with: its newest commit is not what it should be")]
     Damaged {
         /// The log.
         log: String,
@@ -31,6 +31,16 @@ pub enum RecordError {
     Missing {
         /// The log.
         log: String,
+    },
+    /// The log became shorter between two tries.
+    #[error("{log} had record {seen} a moment ago and {} now: it was rewound or deleted", .now.map_or("does not exist".to_owned(), |now| format!("ends with record {now}")))]
+    Rewound {
+        /// The log.
+        log: String,
+        /// Number of the newest record that was seen.
+        seen: u64,
+        /// Number of the newest record now.
+        now: Option<u64>,
     },
     /// The start that the record would close is not open.
     #[error("{log} does not have record {start} as an open start: it was closed already, or the log was cut off before it")]
@@ -87,6 +97,8 @@ pub enum RecordError {
 pub(super) enum Failed {
     /// It may go well in a moment; what went wrong.
     Passing(String),
+    /// It may, but hardly; worth a few tries.
+    Doubtful(RecordError),
     /// It will not.
     For(RecordError),
 }
@@ -94,7 +106,7 @@ pub(super) enum Failed {
 impl Failed {
     pub(super) fn into_error(self) -> RecordError {
         match self {
-            Failed::For(error) => error,
+            Failed::For(error) | Failed::Doubtful(error) => error,
             Failed::Passing(problem) => RecordError::Other(anyhow::anyhow!(problem)),
         }
     }
@@ -112,6 +124,7 @@ impl From<RecordError> for Failed {
 impl From<StoreError> for Failed {
     fn from(error: StoreError) -> Self {
         match &error {
+            StoreError::Unreachable { source: HttpError::Nonsense(_), .. } => Failed::Doubtful(RecordError::Store(error)),
             StoreError::Unreachable { source, .. } if source.is_transient() => Failed::Passing(error.to_string()),
             _ => Failed::For(RecordError::Store(error)),
         }

@@ -140,10 +140,19 @@ impl Checkout {
         config.get_string("user.signingkey").ok().filter(|key| !key.is_empty())
     }
 
-    /// Name and commit of the default branch: the remote's, else the branch that is checked out.
+    /// Name and commit of the default branch: what `origin` calls so, else `main` or `master`, there before here; where there is
+    /// none of these, the branch that is checked out.
     pub fn default_branch_commit(&self) -> Option<(String, CommitId)> {
-        let head = self.repository.find_reference("refs/remotes/origin/HEAD").or_else(|_| self.repository.head()).ok()?;
-        let name = String::from_utf8_lossy(head.resolve().ok()?.shorthand_bytes()).into_owned();
+        let names = [
+            "refs/remotes/origin/HEAD",
+            "refs/remotes/origin/main",
+            "refs/remotes/origin/master",
+            "refs/heads/main",
+            "refs/heads/master",
+            "HEAD",
+        ];
+        let head = names.iter().find_map(|name| self.repository.find_reference(name).ok()?.resolve().ok())?;
+        let name = String::from_utf8_lossy(head.shorthand_bytes()).into_owned();
         Some((name, commit_id(head.peel_to_commit().ok()?.id())?))
     }
 

@@ -91,6 +91,11 @@ impl LogStore {
         format!("branch `{}` of {place}", self.branch)
     }
 
+    /// The branch's name.
+    pub fn branch(&self) -> &str {
+        &self.branch
+    }
+
     /// Whether others write to it over the network.
     pub fn is_remote(&self) -> bool {
         self.remote.is_some()
@@ -244,7 +249,7 @@ fn explain(error: &git2::Error, path: &Path) -> String {
         let path = path.display();
         return format!("it belongs to another user; if that is right, run `git config --global --add safe.directory {path}`");
     }
-    if error.code() == ErrorCode::NotFound && error.class() == ErrorClass::Repository {
+    if error.code() == ErrorCode::NotFound || error.class() == ErrorClass::Os {
         return "there is no git repository; make one with `git init --bare`".to_owned();
     }
     error.message().to_owned()

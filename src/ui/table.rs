@@ -21,18 +21,30 @@ const LEAST_WIDTH: usize = 8;
 pub struct Table {
     header: Vec<String>,
     right: Vec<usize>,
+    whole: Vec<usize>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
     /// A table without rows.
     pub fn new(header: &[&str]) -> Table {
-        Table { header: header.iter().map(|&title| title.to_owned()).collect(), right: Vec::new(), rows: Vec::new() }
+        Table {
+            header: header.iter().map(|&title| title.to_owned()).collect(),
+            right: Vec::new(),
+            whole: Vec::new(),
+            rows: Vec::new(),
+        }
     }
 
     /// Aligns these columns, counted from 0, to the right; they are never cut.
     pub fn right_aligned(mut self, columns: &[usize]) -> Table {
         self.right = columns.to_vec();
+        self
+    }
+
+    /// Never cuts these columns, counted from 0.
+    pub fn never_cut(mut self, columns: &[usize]) -> Table {
+        self.whole = columns.to_vec();
         self
     }
 
@@ -43,12 +55,17 @@ impl Table {
         self.rows.push(cells.take(self.header.len()).collect());
     }
 
-    /// Aligned text for a terminal, one line a row. Where `width` (terminal columns) is given and the table is wider, the
-    /// widest columns of text are cut, which `…` shows, as far as they go.
+    /// Aligned text for a terminal, one line a row, without columns in which nothing stands. Where `width` (terminal columns) is
+    /// given and the table is wider, the widest columns of text are cut, which `…` shows, as far as they go.
     pub fn render(&self, width: Option<usize>) -> String {
         let lines = iter::once(&self.header).chain(&self.rows);
         let lines: Vec<Vec<Cow<'_, str>>> = lines.map(|cells| cells.iter().map(|cell| terminal(cell)).collect()).collect();
         let mut widths = self.natural_widths(&lines);
+        for (column, width) in widths.iter_mut().enumerate() {
+            if !self.rows.is_empty() && self.rows.iter().all(|row| row[column].is_empty()) {
+                *width = 0;
+            }
+        }
         if let Some(limit) = width {
             self.shrink(&mut widths, limit);
         }
@@ -88,11 +105,11 @@ impl Table {
 
     /// Narrows the widest text columns, evenly, until the line fits or none can give any more.
     fn shrink(&self, widths: &mut [usize], limit: usize) {
-        let gaps = GAP.len() * widths.len().saturating_sub(1);
+        let gaps = GAP.len() * widths.iter().filter(|width| **width > 0).count().saturating_sub(1);
         loop {
             let excess = (widths.iter().sum::<usize>() + gaps).saturating_sub(limit);
             let columns = widths.iter_mut().enumerate();
-            let text = columns.filter(|&(column, _)| !self.is_right(column));
+            let text = columns.filter(|&(column, _)| !self.is_right(column) && !self.whole.contains(&column));
             let widest = text.max_by_key(|(_, width)| **width);
             match widest {
                 Some((_, width)) if excess > 0 && *width > LEAST_WIDTH => *width -= 1,
@@ -103,10 +120,10 @@ impl Table {
 
     fn text_line(&self, cells: &[Cow<'_, str>], widths: &[usize]) -> String {
         let mut line = String::new();
-        for (column, (cell, &width)) in cells.iter().zip(widths).enumerate() {
+        for (column, (cell, &width)) in cells.iter().zip(widths).enumerate().filter(|(_, (_, width))| **width > 0) {
             let cell = cut(cell, width);
             let padding = " ".repeat(width.saturating_sub(cell.width()));
-            if column > 0 {
+            if !line.is_empty() {
                 line.push_str(GAP);
             }
             if self.is_right(column) {

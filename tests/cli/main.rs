@@ -1,8 +1,10 @@
 //! The program from outside: real git, real ssh-keygen, a real git server.
 
+mod capture;
 mod docs;
 mod layers;
 mod local;
+mod races;
 mod remote;
 mod run_command;
 mod signatures;

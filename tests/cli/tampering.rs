@@ -140,7 +140,7 @@ fn other_trailers_unsigned_and_foreign_commits() {
     log.set(&log.make("main^{tree}", Some(&commits[4]), "hello"));
     log.verify().expect(1).shows("commit-foreign");
     let record = ["record", "-e", "production", "--version", "6", "--status", "success"];
-    log.env.deploy_record(&record).expect(3).says("damaged at its tip").says("commit-foreign");
+    log.env.deploy_record(&record).expect(3).says("can't be gone on with").says("commit-foreign");
     log.set(&log.copy(&commits[4], Some(&commits[3])));
     log.env.deploy_record(&record).expect(3).says("commit-signature record 5");
     assert_eq!(log.commits().len(), 5);

@@ -277,7 +277,10 @@ impl Inspection<'_> {
     fn check_files(&mut self) {
         let names: Vec<_> = self.entry.files.iter().map(|file| file.name.as_str()).collect();
         if names != FILES {
-            self.add(Code::CommitFiles, format!("the commit holds {}", printable(&names)));
+            let odd: Vec<_> = names.iter().filter(|name| !FILES.contains(name)).copied().collect();
+            let lacking: Vec<_> = FILES.iter().filter(|name| !names.contains(name)).copied().collect();
+            let message = format!("the commit has {} too many, and lacks {}", printable(&odd), printable(&lacking));
+            self.add(Code::CommitFiles, message);
         }
         if let Some(file) = self.entry.files.iter().find(|file| file.mode != 0o100_644) {
             self.add(Code::CommitFiles, format!("`{}` has mode {:o}", file.name.escape_debug(), file.mode));
@@ -349,7 +352,8 @@ impl Inspection<'_> {
         let is_pipeline = record.signer.as_str().starts_with("ci:");
         let own_hand = !is_pipeline && login == Some(&record.signer);
         let proven = matches!(strength, Some(Strength::Fetched | Strength::Attested));
-        if !own_hand && !(is_pipeline && proven) {
+        let may_sign = own_hand || (is_pipeline && proven);
+        if !may_sign {
             let login = login.map_or("nobody", |login| login.as_str());
             let kind = record.kind;
             self.add(Code::SignerRole, format!("`{}` signed a record of kind `{kind}` for `{login}`", record.signer));
@@ -364,10 +368,8 @@ impl Inspection<'_> {
         if (trailers.seq, trailers.record) != (record.seq, digest) {
             self.add(Code::CommitTrailers, "the trailer `Record` is not this record's".to_owned());
         }
-        let other = |checkpoint: &crate::core::checkpoint::Checkpoint| {
-            (&checkpoint.log, checkpoint.seq, checkpoint.sha256) != (&record.log, record.seq, digest)
-        };
-        if trailers.checkpoint.as_ref().is_some_and(other) {
+        let checkpoint = &trailers.checkpoint;
+        if (&checkpoint.log, checkpoint.seq, checkpoint.sha256) != (&record.log, record.seq, digest) {
             self.add(Code::CommitTrailers, "the trailer `Checkpoint` is not this record's".to_owned());
         }
     }

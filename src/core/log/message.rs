@@ -23,8 +23,8 @@ pub struct Trailers {
     pub record: Digest,
     /// Digest of `state.json`.
     pub state: Digest,
-    /// The checkpoint, where there is one.
-    pub checkpoint: Option<Checkpoint>,
+    /// The record's checkpoint.
+    pub checkpoint: Checkpoint,
 }
 
 /// The message for a record and the files that go with it.
@@ -79,7 +79,7 @@ pub fn trailers(message: &str) -> Result<Trailers, String> {
         seq: seq.parse().map_err(|_| wrong("Record", "its number is none".to_owned()))?,
         record: record.parse().map_err(|error| wrong("Record", error))?,
         state: required("State")?.parse().map_err(|error| wrong("State", error))?,
-        checkpoint: value("Checkpoint")?.map(str::parse).transpose().map_err(|error| wrong("Checkpoint", error))?,
+        checkpoint: required("Checkpoint")?.parse().map_err(|error| wrong("Checkpoint", error))?,
     })
 }
 
@@ -111,15 +111,17 @@ mod tests {
         assert!(!subject.contains(['#', '!', '@', '&']), "{subject}");
         let trailers = trailers(&message).expect("trailers");
         assert_eq!((trailers.seq, trailers.record, trailers.state), (record.seq, digest("r"), digest("s")));
-        assert_eq!(trailers.checkpoint.map(|checkpoint| checkpoint.sha256), Some(digest("r")));
+        assert_eq!(trailers.checkpoint.sha256, digest("r"));
     }
 
     #[test]
     fn forged_and_damaged_trailers_are_refused() {
-        let good = format!("Record 1: x\n\nRecord: 1 {}\nState: {}\n", digest("r"), digest("s"));
+        let checkpoint = format!("deploy-record {} 1 {}", "0".repeat(32), digest("r"));
+        let good = format!("Record 1: x\n\nRecord: 1 {}\nState: {}\nCheckpoint: {checkpoint}\n", digest("r"), digest("s"));
         assert!(trailers(&good).is_ok());
         for (wrong, why) in [
             (good.replace("State: ", "Stat: "), "`State` is missing"),
+            (good.replace("Checkpoint: ", "Check: "), "`Checkpoint` is missing"),
             (format!("{good}Record: 2 {}\n", digest("x")), "`Record` is there twice"),
             (good.replace("Record: 1 ", "Record: "), "`Record` is"),
             (good.replace("Record: 1", "Record: -1"), "its number is none"),

@@ -2,7 +2,7 @@
 //! again.
 
 use super::message;
-use crate::core::escape::markdown_inline;
+use crate::core::escape::{markdown_inline, shell_quoted};
 use crate::core::record::{Kind, Name, Person, Record, Status, Time};
 use crate::core::state::{Mark, OpenReview, Place, Recent, State};
 use crate::core::time::readable;
@@ -11,11 +11,11 @@ use minijinja::{Environment, Value, context};
 
 const TEMPLATE: &str = include_str!("../../../templates/log-page.md.j2");
 
-/// The page after this record.
+/// The page after this record, on a branch of this name, which is a valid name of one.
 ///
 /// # Errors
 /// Where the built-in template is wrong, which a test rules out.
-pub fn render(state: &State, newest: &Record) -> Result<String, anyhow::Error> {
+pub fn render(state: &State, newest: &Record, branch: &str) -> Result<String, anyhow::Error> {
     let mut environment = Environment::empty();
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     // every value is escaped, whatever the template says: titles and names come from anyone
@@ -28,6 +28,10 @@ pub fn render(state: &State, newest: &Record) -> Result<String, anyhow::Error> {
     let page = environment.get_template("page")?.render(context! {
         // digits and hexadecimal digits only, and in a code block, where nothing needs an escape
         checkpoint => Value::from_safe_string(state.checkpoint().to_string()),
+        branch => Value::from_safe_string(shell_quoted(branch)),
+        signer => Value::from_safe_string(shell_quoted(newest.signer.as_str())),
+        verify_time => Value::from_safe_string(newest.recorded_at.utc().format("%Y%m%d%H%M%SZ").to_string()),
+        has_class => state.recent.iter().any(|recent| recent.class.is_some() || recent.approver.is_some()),
         newest => message::summary(newest),
         recorded_at => readable(state.recorded_at.utc()),
         since => readable(state.since.utc()),
@@ -159,7 +163,7 @@ mod tests {
         record.finishes = None;
         record.version = Line::clean("1.4.2 | <img src=x> [a](javascript:b) @all #12");
         let state = State::after(None, &record, Digest::of(b"record"));
-        let page = render(&state, &record).expect("page");
+        let page = render(&state, &record, "deploy-log").expect("page");
         assert!(page.contains("## Running now"), "{page}");
         for bad in ["<img", "](javascript", " @all", " #12", "| <"] {
             assert!(!page.contains(bad), "{bad} in\n{page}");
