@@ -140,10 +140,15 @@ impl Ui {
         rpassword::read_password().map(|text| Some(Zeroizing::new(text)))
     }
 
-    /// Prints what the argument parser has to say: help on standard output, mistakes on standard error.
+    /// Prints help as the argument parser has it.
     pub fn print_help(words: &clap::Error) {
         // Without a stream that takes it there is nobody left to tell.
         let _ = words.print();
+    }
+
+    /// Says what is wrong with the arguments, which may hold anything.
+    pub fn usage_error(&self, words: &str) {
+        print_message(&format!("{}\n", escape::terminal_lines(&(self.scrub)(words.trim_end()))));
     }
 
     /// Whether standard output is a terminal.

@@ -108,13 +108,22 @@ pub enum Format {
 pub fn main(arguments: impl Iterator<Item = OsString>, variables: impl Iterator<Item = (OsString, OsString)>) -> u8 {
     let arguments: Vec<_> = arguments.collect();
     let program = arguments.first().map(|name| name.to_string_lossy().into_owned());
+    let program = program.unwrap_or_else(|| "deploy-record".to_owned());
+    let variables =
+        variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))).collect();
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
-        Err(error) => return print_clap(&error),
+        Err(error) if error.use_stderr() => {
+            let ctx = Context::new(Global::default(), program, variables);
+            ctx.ui.usage_error(&error.render().to_string());
+            return Exit::Usage.code();
+        }
+        Err(help) => {
+            Ui::print_help(&help);
+            return Exit::Done.code();
+        }
     };
-    let variables =
-        variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())));
-    let ctx = Context::new(cli.global, program.unwrap_or_else(|| "deploy-record".to_owned()), variables.collect());
+    let ctx = Context::new(cli.global, program, variables);
     match dispatch(&cli.command, &ctx) {
         Ok(exit) => match ctx.ui.output_failure() {
             Some(error) if exit == Exit::Done => {
@@ -141,11 +150,6 @@ fn dispatch(command: &Command, ctx: &Context) -> Result<Exit, Failure> {
         Command::Keygen(arguments) => keygen::run(arguments, ctx),
         Command::Schema(arguments) => schema::run(arguments, ctx),
     }
-}
-
-fn print_clap(error: &clap::Error) -> u8 {
-    Ui::print_help(error);
-    if error.use_stderr() { Exit::Usage.code() } else { Exit::Done.code() }
 }
 
 /// An empty flag or variable is a mistake, never a default.

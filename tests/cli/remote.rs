@@ -145,6 +145,74 @@ fn twenty_writers_make_one_chain() {
 }
 
 #[test]
+fn a_repeat_is_the_same_delivery_and_nothing_else_is_swallowed() {
+    let server = GitServer::http();
+    let env = TestEnv::gitlab_job(&server);
+    env.deploy_record(&RECORD).expect(0);
+    let again = env.deploy_record(&[&RECORD[..], &["--format", "json"]].concat());
+    assert_eq!(again.expect(0).stdout, "{\n  \"seq\": 1,\n  \"already\": true\n}\n");
+    let other = ["record", "-e", "production", "--version", "9.9.9", "--status", "success"];
+    env.deploy_record(&other).expect(0).says("record 2:");
+    assert_eq!(env.records(server.repository()).len(), 2);
+}
+
+#[test]
+fn the_pipelines_key_does_not_sign_on_an_unprotected_ref() {
+    let server = GitServer::http();
+    let mut env = TestEnv::gitlab_job(&server);
+    env.set("CI_COMMIT_REF_PROTECTED", "false");
+    env.deploy_record(&["run", "-e", "production", "--", "touch", "ran"])
+        .expect(2)
+        .says("is not protected")
+        .says("unprotected:");
+    assert!(!env.path().join("ran").exists());
+    std::fs::write(env.path().join(".deploy-record.yml"), "signers: { unprotected: [staging] }\n").expect("config");
+    env.git(&["add", ".deploy-record.yml"]);
+    env.commit("Let feature branches deploy to staging");
+    env.git(&["push", "--quiet", &server.repository().display().to_string(), "HEAD:main"]);
+    env.deploy_record(&["run", "-e", "production", "--", "true"]).expect(2);
+    env.deploy_record(&["run", "-e", "staging", "--", "true"]).expect(0);
+}
+
+#[test]
+fn a_pinned_log_is_that_log_and_no_other() {
+    let server = GitServer::http();
+    let env = TestEnv::gitlab_job(&server);
+    let new = env.deploy_record(&RECORD);
+    let pin = new.expect(0).stderr.lines().find_map(|line| line.split_once("log: {")).expect("a hint").1.to_owned();
+    let configure = |text: &str| {
+        std::fs::write(env.path().join(".deploy-record.yml"), text).expect("config");
+        env.git(&["add", ".deploy-record.yml"]);
+        env.commit("Pin the log");
+        env.git(&["push", "--quiet", &server.repository().display().to_string(), "HEAD:main"]);
+    };
+    let staging = ["record", "-e", "staging", "--version", "1", "--status", "success"];
+    configure(&format!("log: {{{pin}\n"));
+    env.deploy_record(&staging).expect(0).says("record 2:");
+    let digest = pin.split('"').nth(1).expect("a digest");
+    configure(&format!("log: {{{}\n", pin.replace(digest, &format!("sha256:{}", "0".repeat(64)))));
+    env.deploy_record(&staging).expect(3).says("first-record");
+    env.deploy_record(&["verify"]).expect(1).shows("first-record record 1");
+    configure(&format!("log: {{{pin}\n"));
+    env.git(&["-C", &server.repository().display().to_string(), "update-ref", "-d", "refs/heads/deploy-log"]);
+    env.deploy_record(&staging).expect(3).says("does not exist, but the configuration names its id");
+}
+
+#[test]
+fn a_server_that_is_down_for_a_moment_is_asked_again() {
+    let server = GitServer::http();
+    let env = TestEnv::gitlab_job(&server);
+    inject(&server, Step::RefsForFetch, Failure::Status(503, "later".to_owned()), 2);
+    env.deploy_record(&RECORD).expect(0);
+    inject(&server, Step::Any, Failure::CutBefore, 2);
+    env.deploy_record(&["status"]).expect(0);
+    inject(&server, Step::RefsForFetch, Failure::HtmlError(200), usize::MAX);
+    let begin = std::time::Instant::now();
+    env.deploy_record(&["status"]).expect(3).says("is this a git repository's address?");
+    assert!(begin.elapsed().as_secs() < 20, "an address that is none is not asked for a minute");
+}
+
+#[test]
 fn the_default_branch_decides() {
     let server = GitServer::http();
     let mut env = TestEnv::gitlab_job(&server);

@@ -161,6 +161,61 @@ fn a_stranger_signs_and_a_wrong_log_answers() {
 }
 
 #[test]
+fn a_tip_that_is_signed_anew_by_another_key_of_the_same_signer() {
+    let env = TestEnv::new();
+    let (one, two) = (env.key("one", "ed25519"), env.key("two", "ed25519"));
+    let lines = [&one, &two].map(|key| std::fs::read_to_string(env.trust("ci:main", key)).expect("a line"));
+    let signers = env.beside("both").display().to_string();
+    std::fs::write(&signers, lines.concat()).expect("signers");
+    let flags = ["--allowed-signers", &signers, "--key", &one.display().to_string()];
+    let record = ["record", "-e", "production", "--version", "1", "--status", "success"];
+    env.deploy_record(&[&flags[..], &record[..]].concat()).expect(0);
+    let log = Log { env };
+    let tip = log.commits()[0].clone();
+    let tree = log.tree_with(&tip, "README.md", "Approved by everybody\n");
+    let message = log.env.git(&["log", "-1", "--format=%B", &tip]);
+    let key = format!("user.signingkey={}", two.display());
+    let sign = ["-c", "gpg.format=ssh", "-c", &key, "commit-tree", "-S", &tree];
+    log.set(&log.env.git_with(&sign, message.as_bytes()));
+    log.env.deploy_record(&["verify", "--allowed-signers", &signers]).expect(1).shows("is signed by another key");
+    log.env.deploy_record(&[&flags[..], &record[..]].concat()).expect(3).says("is signed by another key");
+}
+
+#[test]
+fn what_is_far_too_large_is_not_even_loaded() {
+    let log = Log::new();
+    let commits = log.commits();
+    let large = "x".repeat(64 << 20);
+    let tree = log.tree_with(&commits[4], "record.json", &large);
+    let message = log.env.git(&["log", "-1", "--format=%B", &commits[4]]);
+    log.set(&log.make(&tree, Some(&commits[3]), &message));
+    log.verify().expect(1).shows("record-unreadable").shows("the most is 1048576");
+    let tree = log.tree_with(&commits[4], "state.json", &large);
+    log.set(&log.make(&tree, Some(&commits[3]), &message));
+    log.verify().expect(1).shows("state record 5");
+    let commit = log.make(&format!("{}^{{tree}}", commits[4]), Some(&commits[3]), &large);
+    log.set(&commit);
+    log.verify().expect(1).shows("commit-unreadable").shows("bytes long");
+    log.env.deploy_record(&["status"]).expect(3).says("bytes long");
+}
+
+#[test]
+fn a_merge_into_the_log_is_named_and_not_gone_on_with() {
+    let log = Log::new();
+    let commits = log.commits();
+    let tree = log.env.git(&["rev-parse", &format!("{}^{{tree}}", commits[4])]);
+    let message = log.env.git(&["log", "-1", "--format=%B", &commits[4]]);
+    let key = format!("user.signingkey={}", log.env.path().join(".git/deploy-record/key").display());
+    let sign = ["-c", "gpg.format=ssh", "-c", &key, "commit-tree", "-S", &tree, "-p", &commits[3], "-p", "main"];
+    log.set(&log.env.git_with(&sign, message.as_bytes()));
+    let verify = log.verify();
+    verify.expect(1).shows("commit-parents").shows("2 parents instead of 1");
+    assert!(!verify.stdout.contains("commit-foreign"), "{}", verify.stdout);
+    let record = ["record", "-e", "production", "--version", "6", "--status", "success"];
+    log.env.deploy_record(&record).expect(3).says("commit-parents");
+}
+
+#[test]
 fn a_truncated_log_and_two_histories_are_shown_by_a_checkpoint() {
     let log = Log::new();
     let checkpoint =

@@ -144,13 +144,7 @@ impl TestEnv {
     pub fn gitlab_job(server: &GitServer) -> Self {
         let mut env = TestEnv::new();
         let key = env.key("ci", "ed25519");
-        let public = std::fs::read_to_string(key.with_extension("pub")).expect("public key");
-        let words: Vec<_> = public.split_whitespace().take(2).collect();
-        std::fs::create_dir(env.path().join(".deploy-record")).expect("folder");
-        let line = format!("ci:main namespaces=\"git,deploy-record\" {}\n", words.join(" "));
-        std::fs::write(env.path().join(".deploy-record/allowed_signers"), line).expect("trust root");
-        env.git(&["add", ".deploy-record"]);
-        env.commit("Trust the pipeline's key");
+        env.commit_trust_root("ci:main", &key);
         env.git(&["push", "--quiet", &server.repository().display().to_string(), "HEAD:main"]);
         let sha = env.git(&["rev-parse", "HEAD"]);
         for (name, value) in [
@@ -188,6 +182,28 @@ impl TestEnv {
         let output = self.run(OsStr::new("ssh-keygen"), &arguments, b"");
         assert_eq!(output.code, 0, "{}", output.stderr);
         path
+    }
+
+    /// A trust root beside the repository in which this key is that principal's; its path.
+    pub fn trust(&self, principal: &str, key: &Path) -> String {
+        let path = self.beside(&format!("{}.signers", principal.replace(':', "-")));
+        std::fs::write(&path, Self::line_of(principal, key)).expect("a trust root");
+        path.display().to_string()
+    }
+
+    /// Commits such a trust root on the branch at hand.
+    pub fn commit_trust_root(&self, principal: &str, key: &Path) {
+        std::fs::create_dir_all(self.path().join(".deploy-record")).expect("a folder");
+        std::fs::write(self.path().join(".deploy-record/allowed_signers"), Self::line_of(principal, key))
+            .expect("a trust root");
+        self.git(&["add", ".deploy-record"]);
+        self.commit("Trust the pipeline's key");
+    }
+
+    fn line_of(principal: &str, key: &Path) -> String {
+        let public = std::fs::read_to_string(key.with_extension("pub")).expect("a public key");
+        let words: Vec<_> = public.split_whitespace().take(2).collect();
+        format!("{principal} namespaces=\"git,deploy-record\" {}\n", words.join(" "))
     }
 
     /// The records of a log branch in a repository, the oldest first.
