@@ -78,6 +78,12 @@ impl Location {
         let Some((name, url)) = checkout.remote_with_branch(branch) else {
             return Ok(Location::Local(checkout.git_dir().to_path_buf()));
         };
+        if checkout.branch_commit(branch).is_some_and(|commit| checkout.resolve(&format!("{name}/{branch}")) != Some(commit)) {
+            ctx.ui.warn(&format!(
+                "there are two logs: this repository's own branch `{branch}`, and that of `{name}`, which is meant here; \
+                 `--log local` names the other"
+            ));
+        }
         if is_ssh(&url) {
             return Ok(Location::Tracking { repository: checkout.git_dir().to_path_buf(), remote: name });
         }

@@ -30,6 +30,14 @@ impl<'a> LogWriter<'a> {
         settings.location.check_writable()?;
         let store = settings.open_log(ctx)?;
         let signer = identity::signer(ctx, &mut settings, environment)?;
+        let is_elsewhere = settings.ci.is_none()
+            && settings.checkout.as_ref().is_none_or(|checkout| !settings.location.is_at(checkout.git_dir()));
+        let words = format!("log: {}, signed by `{}`", store.description(), signer.principal());
+        if is_elsewhere {
+            ctx.ui.say(&words)
+        } else {
+            ctx.ui.verbose(&words)
+        }
         let redactor = ctx.redactor(&settings.config.redact.allow);
         Ok(LogWriter { settings, redactor, ctx, signer, store })
     }

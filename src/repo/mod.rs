@@ -169,6 +169,11 @@ impl Checkout {
         oid(commit).is_ok_and(|id| self.repository.find_commit(id).and_then(|commit| commit.tree()).is_ok())
     }
 
+    /// The commit at which a branch of this repository stands.
+    pub fn branch_commit(&self, branch: &str) -> Option<CommitId> {
+        commit_id(self.repository.refname_to_id(&format!("refs/heads/{branch}")).ok()?)
+    }
+
     /// Name and address of the remote from which this branch was fetched.
     pub fn remote_with_branch(&self, branch: &str) -> Option<(String, String)> {
         let remotes = self.repository.remotes().ok()?;

@@ -3,6 +3,11 @@
 use crate::support::env::TestEnv;
 use deploy_record::cli::Exit;
 use deploy_record::core::finding::Code;
+use deploy_record::core::record::Record;
+use deploy_record::core::record::kinds::{KINDS, KindRule};
+use deploy_record::core::record::shape::FieldType as _;
+use deploy_record::core::state::State;
+use serde_json::Value;
 
 const README: &str = include_str!("../../README.md");
 const FORMAT: &str = include_str!("../../docs/format.md");
@@ -38,4 +43,80 @@ fn every_command_and_option_of_the_readme_exists() {
         let help = env.deploy_record(&[command, "--help"]);
         assert!(help.expect(0).stdout.contains("Example"), "{command} has no example");
     }
+}
+
+/// The part of the format's page between a marker and its end is what the code makes of it; `UPDATE_GOLDEN=1` writes it.
+#[track_caller]
+fn stands_in_the_format(marker: &str, expected: &str) {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/format.md");
+    let page = std::fs::read_to_string(path).expect("the format's page");
+    let (before, rest) = page.split_once(&format!("<!-- {marker}")).expect("a marker");
+    let (line, rest) = rest.split_once("-->\n").expect("the marker's end");
+    let (found, after) = rest.split_once("<!-- end -->").expect("an end");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(path, format!("{before}<!-- {marker}{line}-->\n{expected}<!-- end -->{after}")).expect("written");
+        return;
+    }
+    assert_eq!(found, expected, "docs/format.md is not what the code makes of it; UPDATE_GOLDEN=1 writes it");
+}
+
+/// A value's type in words, and the objects in it that have a table of their own.
+fn type_words(schema: &Value, objects: &mut Vec<Value>) -> String {
+    let title = schema["title"].as_str().unwrap_or_default();
+    match schema["type"].as_str() {
+        Some("array") => format!("list of {}", type_words(&schema["items"], objects)),
+        Some("object") => {
+            if !objects.iter().any(|known| known["title"] == title) {
+                objects.push(schema.clone());
+            }
+            format!("[{title}](#{})", title.to_lowercase())
+        }
+        Some("string") => words_of(title),
+        Some(other) => other.to_owned(),
+        None => schema["enum"]
+            .as_array()
+            .expect("a choice")
+            .iter()
+            .map(|word| format!("`{}`", word.as_str().expect("a word")))
+            .collect::<Vec<_>>()
+            .join(", "),
+    }
+}
+
+fn words_of(title: &str) -> String {
+    match title {
+        "CommitId" => "commit".to_owned(),
+        "Base64" => "base64".to_owned(),
+        other => other.to_lowercase(),
+    }
+}
+
+/// Tables of an object and of all objects in it, each once, in the order in which they come up; those of `objects` have theirs.
+fn tables(objects: &mut Vec<Value>, schema: Value) -> String {
+    let mut next = objects.len();
+    objects.push(schema);
+    let mut text = String::new();
+    while let Some(object) = objects.get(next).cloned() {
+        let title = object["title"].as_str().expect("a title");
+        text.push_str(&format!("\n### {title}\n\n| field | value | meaning |\n| --- | --- | --- |\n"));
+        let required: Vec<_> = object["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        for (name, field) in object["properties"].as_object().expect("fields") {
+            let star = if required.contains(&name.as_str()) { "*" } else { "" };
+            let words = type_words(field, objects);
+            text.push_str(&format!("| `{name}`{star} | {words} | {} |\n", field["description"].as_str().expect("a meaning")));
+        }
+        next += 1;
+    }
+    text + "\n"
+}
+
+#[test]
+fn the_tables_of_the_format_are_the_codes() {
+    let mut objects = Vec::new();
+    stands_in_the_format("fields", &tables(&mut objects, Record::schema()));
+    stands_in_the_format("state", &tables(&mut objects, State::schema()));
+    let names = |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let row = |rule: &KindRule| format!("| `{}` | {} | {} |\n", rule.kind, names(rule.required), names(rule.allowed));
+    let rows: String = KINDS.iter().map(row).collect();
+    stands_in_the_format("kinds", &format!("\n| kind | required | allowed |\n| --- | --- | --- |\n{rows}\n"));
 }

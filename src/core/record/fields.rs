@@ -17,7 +17,7 @@ shape! {
         seq: u64,
         /// Digest of the previous record's bytes; 64 zeros in record 1.
         prev: Digest,
-        /// The newest earlier record, of any kind, about the same project id, service and environment.
+        /// The newest earlier record, of any kind, about the same project (its id, else its path), service and environment.
         prev_here: Option<Pointer>,
         /// One per intent: it survives every retry, spool and replay, and the log holds it once.
         id: Id,

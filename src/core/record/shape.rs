@@ -199,9 +199,9 @@ impl Newer {
 }
 
 /// The JSON Schema of an object with these fields.
-pub fn object_schema(fields: Vec<FieldInfo>) -> Value {
+pub fn object_schema(name: &str, fields: Vec<FieldInfo>) -> Value {
     let required: Vec<_> = fields.iter().filter(|field| field.required).map(|field| field.name).collect();
-    let mut schema = json!({ "type": "object", "properties": properties(fields) });
+    let mut schema = json!({ "title": name, "type": "object", "properties": properties(fields) });
     if !required.is_empty() {
         schema["required"] = json!(required);
     }
@@ -265,7 +265,7 @@ macro_rules! shape {
             }
 
             fn schema() -> serde_json::Value {
-                $crate::core::record::shape::object_schema($shape::fields())
+                $crate::core::record::shape::object_schema(stringify!($shape), $shape::fields())
             }
 
             fn visit_texts(&mut self, visit: &mut dyn FnMut(&mut String)) {
@@ -325,7 +325,7 @@ macro_rules! choice {
             }
 
             fn schema() -> serde_json::Value {
-                serde_json::json!({ "enum": [$($word),+] })
+                serde_json::json!({ "title": stringify!($choice), "enum": [$($word),+] })
             }
         }
     };

@@ -104,7 +104,9 @@ macro_rules! checked_string {
             }
 
             fn schema() -> Value {
-                $schema
+                let mut schema = $schema;
+                schema["title"] = json!(stringify!($name));
+                schema
             }
 
             fn visit_texts(&mut self, visit: &mut dyn FnMut(&mut String)) {
@@ -337,7 +339,7 @@ impl FieldType for Time {
     }
 
     fn schema() -> Value {
-        json!({ "type": "string", "format": "date-time", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$" })
+        json!({ "title": "Time", "type": "string", "format": "date-time", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$" })
     }
 }
 
@@ -393,7 +395,7 @@ impl FieldType for Digest {
     }
 
     fn schema() -> Value {
-        json!({ "type": "string", "pattern": "^sha256:[0-9a-f]{64}$" })
+        json!({ "title": "Digest", "type": "string", "pattern": "^sha256:[0-9a-f]{64}$" })
     }
 }
 
