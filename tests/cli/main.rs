@@ -5,6 +5,7 @@ mod docs;
 mod layers;
 mod local;
 mod races;
+mod recorder;
 mod remote;
 mod run_command;
 mod signatures;

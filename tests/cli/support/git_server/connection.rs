@@ -117,7 +117,7 @@ impl<'a> Visit<'a> {
     }
 
     fn reply(&self, body: &[u8], reader: &mut Reader) -> io::Result<ControlFlow<()>> {
-        let response = self.replacement().unwrap_or_else(|| self.respond(body));
+        let response = self.replacement().unwrap_or_else(|| self.respond(body)).with("Date", &self.shared.date());
         if self.failure == Some(Failure::CutAfter) {
             return Ok(ControlFlow::Break(()));
         }

@@ -20,10 +20,12 @@ use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use chrono::{TimeDelta, Utc};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tempfile::TempDir;
 
@@ -63,6 +65,7 @@ struct Shared {
     faults: Mutex<Faults>,
     protected: Mutex<Vec<String>>,
     on_push: Mutex<Option<Action>>,
+    clock_offset: AtomicI64,
     log: Log,
     connections: Mutex<Connections>,
     closed: Condvar,
@@ -161,6 +164,11 @@ impl GitServer {
         *lock(&self.shared.on_push) = Some(Arc::new(action));
     }
 
+    /// Sets by how many seconds the `Date` of the answers is off.
+    pub fn set_clock_offset(&self, seconds: i64) {
+        self.shared.clock_offset.store(seconds, Ordering::SeqCst);
+    }
+
     /// All requests so far, in the order in which their heads arrived.
     pub fn requests(&self) -> Vec<Request> {
         self.shared.log.requests()
@@ -193,6 +201,7 @@ impl GitServer {
             faults: Mutex::default(),
             protected: Mutex::default(),
             on_push: Mutex::default(),
+            clock_offset: AtomicI64::new(0),
             log: Log::default(),
             connections: Mutex::default(),
             closed: Condvar::new(),
@@ -233,6 +242,12 @@ impl Drop for GitServer {
 }
 
 impl Shared {
+    /// The server's clock, as an HTTP date (RFC 9110 § 5.6.7).
+    fn date(&self) -> String {
+        let offset = TimeDelta::seconds(self.clock_offset.load(Ordering::SeqCst));
+        (Utc::now() + offset).format("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    }
+
     fn before_push(&self) {
         let action = lock(&self.on_push).clone();
         if let Some(action) = action {
