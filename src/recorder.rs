@@ -146,7 +146,7 @@ impl Recorder<'_> {
             if let Some(receipt) = self.look_up(id, tip, sent, exchange)? {
                 return Ok(Appended::New(Box::new(receipt)));
             }
-            sent.moved_to(tip.map(|tip| tip.newest.commit()));
+            sent.may_land &= sent.base.as_ref() == tip.map(|tip| tip.newest.commit());
         }
         attempts.check_newest(tip, self.store)?;
         self.check_clock()?;
@@ -185,7 +185,7 @@ impl Recorder<'_> {
             Err(error @ PublishError::Locked(_)) => Err(Failed::Passing(error.to_string())),
             Err(PublishError::NotSent(error)) => Err(error.into()),
             Err(PublishError::Unknown(error)) => {
-                attempts.sent.get_or_insert_with(|| Sent::new(base.clone(), &receipt.redacted)).pending.push(base);
+                attempts.sent = Some(Sent { base, may_land: true, redacted: receipt.redacted.clone() });
                 Err(Failed::Passing(format!("the push was sent, and then: {error}")))
             }
             Err(PublishError::Refused(words)) => Err(self.refused(words)),
@@ -287,11 +287,11 @@ impl Recorder<'_> {
         Ok(self.store.write(&new, base, &|payload| self.signer.sign(seal::NAMESPACE_GIT, payload))?)
     }
 
-    /// Looks for our record among those that came after the oldest tip that it was built on.
+    /// Looks for our record among those that came after the tip that it was built on.
     fn look_up(&self, id: &Id, tip: Option<&Tip>, sent: &Sent, deadline: Deadline) -> Result<Option<Receipt>, Failed> {
         let Some(tip) = tip else { return Ok(None) };
         let found = walk_back(self.store, tip.newest.commit(), deadline, &mut |entry| {
-            if Some(&entry.commit) == sent.oldest.as_ref() {
+            if Some(&entry.commit) == sent.base.as_ref() {
                 return Some(None);
             }
             let verified = entry::inspect(entry, self.trust, 0).verified().ok()?;
@@ -324,27 +324,16 @@ struct Attempts {
     exchange: Duration,
     /// Number of the newest record that was seen.
     newest: Option<u64>,
-    /// Pushes whose outcome nobody told.
+    /// The last push whose outcome nobody told.
     sent: Option<Sent>,
 }
 
 struct Sent {
-    /// The oldest tip that our record was built on: it can only be after that.
-    oldest: Option<CommitId>,
-    /// The tips of pushes that may still come through, as long as the branch stands at one of them.
-    pending: Vec<Option<CommitId>>,
+    /// The tip that our record was built on: it can only come right after that.
+    base: Option<CommitId>,
+    /// Whether the push may still come through: as long as the branch stands at that tip.
+    may_land: bool,
     redacted: Vec<String>,
-}
-
-impl Sent {
-    fn new(oldest: Option<CommitId>, redacted: &[String]) -> Self {
-        Sent { oldest, pending: Vec::new(), redacted: redacted.to_vec() }
-    }
-
-    /// A push that was built on another tip than the branch's, and is not in the log, will never be.
-    fn moved_to(&mut self, tip: Option<&CommitId>) {
-        self.pending.retain(|base| base.as_ref() == tip);
-    }
 }
 
 impl Attempts {
@@ -362,7 +351,7 @@ impl Attempts {
 
     fn unless_sent(&self, error: RecordError, store: &LogStore, id: &Id) -> RecordError {
         match &self.sent {
-            Some(sent) if !sent.pending.is_empty() => RecordError::Unknown { log: store.description(), id: id.clone() },
+            Some(sent) if sent.may_land => RecordError::Unknown { log: store.description(), id: id.clone() },
             _ => error,
         }
     }

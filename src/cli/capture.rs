@@ -1,12 +1,16 @@
 //! From flags, CI variables and git to the facts of one deployment. Order: flag, variable, config, what CI or git says.
 
+mod commit;
+mod place;
+
+pub use place::not_recorded;
+
 use super::context::Context;
 use super::exit::Failure;
 use super::settings::Settings;
-use crate::ci::{CiFacts, guess_tier};
 use crate::core::record::{
     Artifact, ChangeNote, Changes, Check, Commit, CommitId, Delivered, Environment, Kind, Line, Link, Name, Person, Project,
-    Provenance, Record, Status, Strength, Text, Tier, Time,
+    Provenance, Record, Status, Strength, Text, Time,
 };
 use crate::core::state::{PlaceKey, State};
 use crate::git::GitRemote;
@@ -89,11 +93,12 @@ impl Delivery {
     /// Where a flag or variable makes no sense, or something that must be known is not.
     pub fn gather(args: &DeliveryArgs, ctx: &Context, settings: &Settings) -> Result<Delivery, Failure> {
         let (ci, checkout) = (settings.ci.as_ref(), settings.checkout.as_ref());
-        let environment = environment(args, ctx, settings)?;
-        let is_other = is_other_project(args, ci, checkout);
-        let (commit, commit_strength) = if is_other { other_commit(args)? } else { commit(args, ctx, ci, checkout)? };
-        let version =
-            if is_other { other_version(args, commit.as_ref())? } else { version(args, ci, checkout, commit.as_ref())? };
+        let environment = place::environment(args, ctx, settings)?;
+        let is_other = commit::is_other_project(args, ci, checkout);
+        let (commit, commit_strength) =
+            if is_other { commit::of_other_project(args)? } else { commit::find(args, ctx, ci, checkout)? };
+        let checkout_of_code = checkout.filter(|_| !is_other);
+        let version = commit::version(args, ci, checkout_of_code, commit.as_ref())?;
         let mut job = ci.map(|ci| ci.job.clone());
         if let (true, Some(job), Some(ci)) = (is_other, &mut job, ci) {
             job.project = ci.project.path.clone();
@@ -113,8 +118,8 @@ impl Delivery {
         };
         Ok(Delivery {
             environment,
-            service: service(args, settings)?,
-            project: project(args, ci, checkout),
+            service: place::service(args, settings)?,
+            project: place::project(args, ci, checkout),
             version,
             commit,
             tickets,
@@ -256,180 +261,6 @@ impl Delivery {
         }
         Some(project)
     }
-}
-
-fn environment(args: &DeliveryArgs, ctx: &Context, settings: &Settings) -> Result<Environment, Failure> {
-    let of_job = settings.ci.as_ref().and_then(|ci| ci.environment.as_ref());
-    let name = match (&args.environment, of_job) {
-        (Some(name), _) => {
-            Name::new(name.as_str()).map_err(|problem| Failure::usage(anyhow!("--environment: it {problem}")))?
-        }
-        (None, Some(environment)) => environment.name.clone(),
-        (None, None) => {
-            let answer = ctx.ui.ask("Which environment (such as production)? ").map_err(Failure::unable)?;
-            let answer = answer.ok_or_else(|| {
-                Failure::usage(anyhow!(
-                    "which environment? --environment is missing, and this is no job with an `environment:`"
-                ))
-                .hint("name it with --environment, such as `--environment staging`")
-            })?;
-            Name::new(answer).map_err(|problem| Failure::usage(anyhow!("the environment's name {problem}")))?
-        }
-    };
-    let of_job = of_job.filter(|environment| environment.name == name);
-    let environments = &settings.config.environments;
-    if of_job.is_none() && !environments.is_empty() && !environments.contains_key(name.as_str()) {
-        let known: Vec<_> = environments.keys().map(String::as_str).collect();
-        ctx.ui.warn(&format!("`{name}` is none of the environments in `.deploy-record.yml`: {}", known.join(", ")));
-    }
-    let configured = settings.config.environments.get(name.as_str()).and_then(|environment| environment.tier);
-    let tier = configured.or(of_job.map(|environment| environment.tier)).unwrap_or_else(|| guess_tier(name.as_str()));
-    Ok(Environment { name, tier, url: of_job.and_then(|environment| environment.url.clone()), newer: Default::default() })
-}
-
-/// Why this job's run is no deployment that is recorded; `None` where it is one.
-pub fn not_recorded(args: &DeliveryArgs, settings: &Settings) -> Option<String> {
-    let environment = settings.ci.as_ref()?.environment.as_ref()?;
-    if args.environment.is_some() {
-        return None;
-    }
-    if !environment.is_deployment() {
-        let action = environment.action.as_deref().unwrap_or_default();
-        return Some(format!("the job's environment action is `{action}`, so this is no deployment"));
-    }
-    let named = settings.config.environments.contains_key(environment.name.as_str());
-    let by_custom = matches!(environment.tier, Tier::Production | Tier::Staging);
-    (!named && !by_custom).then(|| {
-        format!(
-            "`{}` has tier {}, which is recorded only where the configuration or --environment names it",
-            environment.name, environment.tier
-        )
-    })
-}
-
-fn service(args: &DeliveryArgs, settings: &Settings) -> Result<Option<Name>, Failure> {
-    let given = args.service.as_deref().map(Name::new).transpose();
-    let given = given.map_err(|problem| Failure::usage(anyhow!("--service: it {problem}")))?;
-    Ok(given.or_else(|| settings.config.service.clone()))
-}
-
-fn project(args: &DeliveryArgs, ci: Option<&CiFacts>, checkout: Option<&Checkout>) -> Option<Project> {
-    let own = ci.map(|ci| ci.project.clone());
-    match (&args.project, own) {
-        (Some(path), Some(own)) if own.path.as_ref().map(Line::as_str) == Some(path.as_str()) => Some(own),
-        (Some(path), _) => Some(Project { path: Line::clean(path), ..Project::default() }),
-        (None, Some(own)) => Some(own),
-        (None, None) => {
-            let path = checkout?.project_path()?;
-            Some(Project { path: Line::clean(&path), ..Project::default() })
-        }
-    }
-}
-
-fn commit(
-    args: &DeliveryArgs,
-    ctx: &Context,
-    ci: Option<&CiFacts>,
-    checkout: Option<&Checkout>,
-) -> Result<(Option<Commit>, Strength), Failure> {
-    let head = checkout.and_then(Checkout::head);
-    let of_job = ci.map(|ci| ci.sha.clone());
-    let (sha, mut strength) = match (&args.commit, &of_job) {
-        (Some(text), _) => (Some(resolve(text, checkout)?), Strength::Asserted),
-        (None, Some(sha)) if head.as_ref() == Some(sha) => (Some(sha.clone()), Strength::Observed),
-        (None, Some(sha)) => {
-            if let Some(head) = &head {
-                ctx.ui.warn(&format!(
-                    "the checkout stands at {}, the job is for {}; recording the job's",
-                    head.short(),
-                    sha.short()
-                ));
-            }
-            (Some(sha.clone()), Strength::Asserted)
-        }
-        (None, None) => (head, Strength::Observed),
-    };
-    let Some(sha) = sha else { return Ok((None, strength)) };
-    let known = checkout.map(|checkout| checkout.commit(&sha)).transpose().map_err(Failure::unable)?.flatten();
-    if known.is_none() {
-        strength = Strength::Asserted;
-    }
-    let mut commit = known.unwrap_or_else(|| bare(&sha));
-    let is_jobs = of_job.as_ref() == Some(&sha);
-    commit.branch = if is_jobs { ci.and_then(|ci| ci.branch.clone()) } else { None };
-    commit.tag = if is_jobs { ci.and_then(|ci| ci.tag.clone()) } else { None };
-    if ci.is_none() && args.commit.is_none() {
-        commit.branch = checkout.and_then(Checkout::branch);
-    }
-    Ok((Some(commit), strength))
-}
-
-/// Whether the code that is delivered is another project's than the pipeline's, or than the repository's at hand.
-fn is_other_project(args: &DeliveryArgs, ci: Option<&CiFacts>, checkout: Option<&Checkout>) -> bool {
-    let own = match ci {
-        Some(ci) => ci.project.path.as_ref().map(ToString::to_string),
-        None => checkout.and_then(Checkout::project_path),
-    };
-    args.project.as_ref().is_some_and(|project| own.as_ref() != Some(project))
-}
-
-/// Of another project's commit only its id is known, and only where it is given.
-fn other_commit(args: &DeliveryArgs) -> Result<(Option<Commit>, Strength), Failure> {
-    let sha = args.commit.as_deref().map(CommitId::new).transpose();
-    let sha = sha.map_err(|problem| {
-        Failure::usage(anyhow!("--commit: {problem}")).hint("a commit of another project is named by its full id")
-    })?;
-    Ok((sha.as_ref().map(bare), Strength::Asserted))
-}
-
-fn other_version(args: &DeliveryArgs, commit: Option<&Commit>) -> Result<Line, Failure> {
-    let given = args.version.as_deref().and_then(Line::clean);
-    given.or_else(|| Line::clean(commit?.sha.short())).ok_or_else(|| {
-        Failure::usage(anyhow!("which version of the other project?"))
-            .hint("give it with --version, or its commit with --commit")
-    })
-}
-
-fn bare(sha: &CommitId) -> Commit {
-    Commit {
-        sha: sha.clone(),
-        title: None,
-        author: None,
-        authored_at: None,
-        branch: None,
-        tag: None,
-        newer: Default::default(),
-    }
-}
-
-fn resolve(text: &str, checkout: Option<&Checkout>) -> Result<CommitId, Failure> {
-    if let Some(id) = checkout.and_then(|checkout| checkout.resolve(text)) {
-        return Ok(id);
-    }
-    CommitId::new(text).map_err(|_| {
-        Failure::usage(anyhow!("--commit: the repository at hand has no commit `{}`", text.escape_debug()))
-            .hint("give its full id")
-    })
-}
-
-fn version(
-    args: &DeliveryArgs,
-    ci: Option<&CiFacts>,
-    checkout: Option<&Checkout>,
-    commit: Option<&Commit>,
-) -> Result<Line, Failure> {
-    if let Some(version) = args.version.as_deref().and_then(Line::clean) {
-        return Ok(version);
-    }
-    let of_job = ci.filter(|ci| commit.is_some_and(|commit| commit.sha == ci.sha)).and_then(|ci| ci.tag.clone());
-    let described = || {
-        let commit = commit?;
-        let version = checkout.and_then(|checkout| checkout.version_of(&commit.sha));
-        Line::clean(&version.unwrap_or_else(|| commit.sha.short().to_owned()))
-    };
-    of_job.or_else(described).ok_or_else(|| {
-        Failure::usage(anyhow!("which version? There is no commit at hand to take it from")).hint("give it with --version")
-    })
 }
 
 fn pattern(settings: &Settings) -> Result<Regex, Failure> {

@@ -177,7 +177,7 @@ fn another_projects_code_has_nothing_of_this_repository() {
     let env = TestEnv::gitlab_job(&server);
     record(&env, &["--version", "app-1"]).expect(0);
     let other = "0123456789abcdef0123456789abcdef01234567";
-    record(&env, &["--project", "grp/other"]).expect(2).says("which version of the other project?");
+    record(&env, &["--project", "grp/other"]).expect(2).says("which version? There is no commit at hand");
     record(&env, &["--project", "grp/other", "--commit", "HEAD"]).expect(2).says("by its full id");
     record(&env, &["--project", "grp/other", "--commit", other]).expect(0);
     let records = env.records(server.repository());

@@ -1,0 +1,78 @@
+//! Where to: environment, service and project; and what is no deployment at all.
+
+use super::DeliveryArgs;
+use crate::ci::{CiFacts, guess_tier};
+use crate::cli::context::Context;
+use crate::cli::exit::Failure;
+use crate::cli::settings::Settings;
+use crate::core::record::{Environment, Line, Name, Project, Tier};
+use crate::repo::Checkout;
+use anyhow::anyhow;
+
+pub(super) fn environment(args: &DeliveryArgs, ctx: &Context, settings: &Settings) -> Result<Environment, Failure> {
+    let of_job = settings.ci.as_ref().and_then(|ci| ci.environment.as_ref());
+    let name = match (&args.environment, of_job) {
+        (Some(name), _) => {
+            Name::new(name.as_str()).map_err(|problem| Failure::usage(anyhow!("--environment: it {problem}")))?
+        }
+        (None, Some(environment)) => environment.name.clone(),
+        (None, None) => {
+            let answer = ctx.ui.ask("Which environment (such as production)? ").map_err(Failure::unable)?;
+            let answer = answer.ok_or_else(|| {
+                Failure::usage(anyhow!(
+                    "which environment? --environment is missing, and this is no job with an `environment:`"
+                ))
+                .hint("name it with --environment, such as `--environment staging`")
+            })?;
+            Name::new(answer).map_err(|problem| Failure::usage(anyhow!("the environment's name {problem}")))?
+        }
+    };
+    let of_job = of_job.filter(|environment| environment.name == name);
+    let environments = &settings.config.environments;
+    if of_job.is_none() && !environments.is_empty() && !environments.contains_key(name.as_str()) {
+        let known: Vec<_> = environments.keys().map(String::as_str).collect();
+        ctx.ui.warn(&format!("`{name}` is none of the environments in `.deploy-record.yml`: {}", known.join(", ")));
+    }
+    let configured = settings.config.environments.get(name.as_str()).and_then(|environment| environment.tier);
+    let tier = configured.or(of_job.map(|environment| environment.tier)).unwrap_or_else(|| guess_tier(name.as_str()));
+    Ok(Environment { name, tier, url: of_job.and_then(|environment| environment.url.clone()), newer: Default::default() })
+}
+
+/// Why this job's run is no deployment that is recorded; `None` where it is one.
+pub fn not_recorded(args: &DeliveryArgs, settings: &Settings) -> Option<String> {
+    let environment = settings.ci.as_ref()?.environment.as_ref()?;
+    if args.environment.is_some() {
+        return None;
+    }
+    if !environment.is_deployment() {
+        let action = environment.action.as_deref().unwrap_or_default();
+        return Some(format!("the job's environment action is `{action}`, so this is no deployment"));
+    }
+    let named = settings.config.environments.contains_key(environment.name.as_str());
+    let by_custom = matches!(environment.tier, Tier::Production | Tier::Staging);
+    (!named && !by_custom).then(|| {
+        format!(
+            "`{}` has tier {}, which is recorded only where the configuration or --environment names it",
+            environment.name, environment.tier
+        )
+    })
+}
+
+pub(super) fn service(args: &DeliveryArgs, settings: &Settings) -> Result<Option<Name>, Failure> {
+    let given = args.service.as_deref().map(Name::new).transpose();
+    let given = given.map_err(|problem| Failure::usage(anyhow!("--service: it {problem}")))?;
+    Ok(given.or_else(|| settings.config.service.clone()))
+}
+
+pub(super) fn project(args: &DeliveryArgs, ci: Option<&CiFacts>, checkout: Option<&Checkout>) -> Option<Project> {
+    let own = ci.map(|ci| ci.project.clone());
+    match (&args.project, own) {
+        (Some(path), Some(own)) if own.path.as_ref().map(Line::as_str) == Some(path.as_str()) => Some(own),
+        (Some(path), _) => Some(Project { path: Line::clean(path), ..Project::default() }),
+        (None, Some(own)) => Some(own),
+        (None, None) => {
+            let path = checkout?.project_path()?;
+            Some(Project { path: Line::clean(&path), ..Project::default() })
+        }
+    }
+}
