@@ -23,8 +23,12 @@ fn job(server: &GitServer) -> TestEnv {
 
 /// Calls the actions one after the other, one for each push.
 fn at_pushes(server: &GitServer, actions: Vec<Box<dyn Fn() + Send + Sync>>) {
+    before(server, Step::Push, actions);
+}
+
+fn before(server: &GitServer, step: Step, actions: Vec<Box<dyn Fn() + Send + Sync>>) {
     let next = AtomicUsize::new(0);
-    server.on_push(move || {
+    server.before(step, move || {
         if let Some(action) = actions.get(next.fetch_add(1, Ordering::SeqCst)) {
             action();
         }
@@ -76,13 +80,16 @@ fn a_push_that_may_still_land_is_never_called_lost() {
 
 #[test]
 fn a_branch_that_goes_away_meanwhile_is_not_made_anew() {
-    let server = GitServer::http();
-    let env = job(&server);
-    let repository = server.repository().to_path_buf();
-    at_pushes(&server, vec![moves(repository, &["update-ref", "-d", "refs/heads/deploy-log"])]);
-    record(&env, "3", &[]).expect(3).says("does not exist now: it was rewound or deleted");
-    let branches = env.git(&["-C", &server.repository().display().to_string(), "branch", "--list", "deploy-log"]);
-    assert_eq!(branches, "");
+    // before the push is offered, when libgit2 would make the branch anew, and right before it is sent
+    for step in [Step::RefsForPush, Step::Push] {
+        let server = GitServer::http();
+        let env = job(&server);
+        let repository = server.repository().to_path_buf();
+        before(&server, step, vec![moves(repository, &["update-ref", "-d", "refs/heads/deploy-log"])]);
+        record(&env, "3", &[]).expect(3).says("does not exist now: it was rewound or deleted");
+        let branches = env.git(&["-C", &server.repository().display().to_string(), "branch", "--list", "deploy-log"]);
+        assert_eq!(branches, "", "{step:?}");
+    }
 }
 
 #[test]

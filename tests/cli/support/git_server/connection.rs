@@ -160,8 +160,8 @@ impl<'a> Visit<'a> {
         if is_push && access == Access::Read {
             return Response::text(403, NO_UPLOAD);
         }
-        if step == Step::Push && !self.is_probe {
-            self.shared.before_push();
+        if !self.is_probe {
+            self.shared.call_before(step);
         }
         let protected = lock(&self.shared.protected).join("\n");
         let call = Call {

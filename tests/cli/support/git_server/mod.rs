@@ -64,7 +64,7 @@ struct Shared {
     read_only_token: String,
     faults: Mutex<Faults>,
     protected: Mutex<Vec<String>>,
-    on_push: Mutex<Option<Action>>,
+    action: Mutex<Option<(Step, Action)>>,
     clock_offset: AtomicI64,
     log: Log,
     connections: Mutex<Connections>,
@@ -157,11 +157,11 @@ impl GitServer {
         lock(&self.shared.protected).push(format!("refs/heads/{branch}"));
     }
 
-    /// Sets what is called, on the connection's thread, once for each push that git is about to see.
+    /// Sets what is called, on the connection's thread, once for each request of this step that git is about to see.
     ///
-    /// The last action given counts. A push through this server within the action calls it again.
-    pub fn on_push(&self, action: impl Fn() + Send + Sync + 'static) {
-        *lock(&self.shared.on_push) = Some(Arc::new(action));
+    /// The last action given counts. A request of the step through this server within the action calls it again.
+    pub fn before(&self, step: Step, action: impl Fn() + Send + Sync + 'static) {
+        *lock(&self.shared.action) = Some((step, Arc::new(action)));
     }
 
     /// Sets by how many seconds the `Date` of the answers is off.
@@ -200,7 +200,7 @@ impl GitServer {
             read_only_token: token("glcbt-65"),
             faults: Mutex::default(),
             protected: Mutex::default(),
-            on_push: Mutex::default(),
+            action: Mutex::default(),
             clock_offset: AtomicI64::new(0),
             log: Log::default(),
             connections: Mutex::default(),
@@ -248,9 +248,9 @@ impl Shared {
         (Utc::now() + offset).format("%a, %d %b %Y %H:%M:%S GMT").to_string()
     }
 
-    fn before_push(&self) {
-        let action = lock(&self.on_push).clone();
-        if let Some(action) = action {
+    fn call_before(&self, step: Step) {
+        let action = lock(&self.action).clone().filter(|(wanted, _)| *wanted == step);
+        if let Some((_, action)) = action {
             action();
         }
     }

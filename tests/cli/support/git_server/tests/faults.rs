@@ -137,7 +137,7 @@ fn calls_before_git_sees_a_push() {
     client.done(&["push", &local, "HEAD:refs/heads/rival"]);
     let first = tip(&rival, "rival").unwrap();
     client.commit("second");
-    server.on_push(move || {
+    server.before(Step::Push, move || {
         let mut git = git(&rival);
         git.args(["update-ref", "refs/heads/main", "rival"]);
         assert!(git.status().unwrap().success());

@@ -254,7 +254,7 @@ fn serves_twenty_pushes_at_once() {
     let url = job_url(&server);
     (1..CLIENTS).for_each(|number| client.commit(&number.to_string()));
     let all_here = Arc::new(Barrier::new(CLIENTS));
-    server.on_push(move || {
+    server.before(Step::Push, move || {
         all_here.wait();
     });
     thread::scope(|scope| {
