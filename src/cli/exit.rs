@@ -166,6 +166,9 @@ pub fn http_hint(error: &HttpError) -> Option<String> {
         HttpError::NoCertificates => {
             "install the `ca-certificates` package, or name a CA file in SSL_CERT_FILE or CI_SERVER_TLS_CA_FILE".to_owned()
         }
+        HttpError::CaFile { .. } => {
+            "it is named by CI_SERVER_TLS_CA_FILE, GIT_SSL_CAINFO or SSL_CERT_FILE, the first of them that is set".to_owned()
+        }
         HttpError::Tls(_) => "if the server has a private CA, name its file in CI_SERVER_TLS_CA_FILE or SSL_CERT_FILE".to_owned(),
         HttpError::Status { code: 401, .. } => {
             "the token is wrong, expired, or missing: give one with --token or DEPLOY_RECORD_TOKEN".to_owned()

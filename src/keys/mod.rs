@@ -94,7 +94,9 @@ pub enum KeyError {
     #[error("the key is locked with a cipher that is not supported; lock it anew with `ssh-keygen -p -Z aes256-ctr -f KEY`")]
     UnsupportedCipher,
     /// The key is locked and nobody gave a passphrase.
-    #[error("the key is locked by a passphrase, and none was given; use a key without one, or run where it can be asked for")]
+    #[error(
+        "the key is locked by a passphrase, and none was given; give it as DEPLOY_RECORD_KEY_PASSPHRASE, or run where it can be asked for"
+    )]
     PassphraseNeeded,
     /// It doesn't open the key.
     #[error("the passphrase does not open the key")]

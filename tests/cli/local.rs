@@ -164,6 +164,33 @@ fn secrets_get_into_nothing() {
 }
 
 #[test]
+fn a_key_comes_by_variable_as_text_or_base64_locked_or_not() {
+    let mut env = TestEnv::new();
+    let key = env.key("ci", "ed25519");
+    let signers = env.trust("ci:main", &key);
+    let lock = ["-q", "-p", "-N", "secret phrase", "-f", &key.display().to_string()];
+    assert_eq!(env.run(OsStr::new("ssh-keygen"), &lock, b"").code, 0);
+    let text = std::fs::read_to_string(&key).expect("the key");
+    let base64 = env.run(OsStr::new("base64"), &["-w0"], text.as_bytes()).stdout;
+    let record = ["record", "-e", "production", "--status", "success", "--allowed-signers", &signers];
+    env.set("DEPLOY_RECORD_KEY_PASSPHRASE", "secret phrase");
+    for form in [&text, &base64, &text.replace('\n', " "), &text.replace('\n', "\r\n"), &text.replace('\n', "\\n")] {
+        env.set("DEPLOY_RECORD_KEY", form);
+        env.deploy_record(&record).expect(0);
+    }
+    env.set("DEPLOY_RECORD_KEY", &base64[..300]);
+    env.deploy_record(&record).expect(2).says("its end is missing");
+    env.set("DEPLOY_RECORD_KEY", &base64);
+    env.set("DEPLOY_RECORD_KEY_PASSPHRASE", "another");
+    env.deploy_record(&record).expect(2).says("the passphrase does not open the key");
+    env.unset("DEPLOY_RECORD_KEY_PASSPHRASE");
+    env.deploy_record(&record).expect(2).says("DEPLOY_RECORD_KEY_PASSPHRASE");
+    env.set("DEPLOY_RECORD_KEY", "no/such/file");
+    env.deploy_record(&record).expect(2).says("`no/such/file` does not exist");
+    assert_eq!(env.records(&env.path()).len(), 5);
+}
+
+#[test]
 fn the_command_does_not_see_the_signing_key() {
     let mut env = TestEnv::new();
     let key = env.key("key", "ed25519");
