@@ -2,9 +2,9 @@
 //!
 //! The command gets our standard streams and environment as they are, but for the signing key and token, and signal dispositions and mask as if it had been started in our
 //! place: the defaults, but for a signal that was ignored or blocked when we were started, as by `nohup` or `&` in a script;
-//! that one stays so, for us and for the command (ignored ones: on Linux). A signal that asks us to stop goes to the command
-//! and never ends us, neither while it runs nor while its outcome is recorded: a deployment that was cut off is recorded
-//! as such. The command's process id is used only until it is reaped.
+//! that one stays so, for us and for the command (ignored ones: on Linux). A signal that asks us to stop ends us before the
+//! command has started; after that it goes to the command and never ends us, neither while it runs nor while its outcome is
+//! recorded: a deployment that was cut off is recorded as such. The command's process id is used only until it is reaped.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -14,6 +14,7 @@ use std::process::{Child, Command, ExitStatus};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
@@ -42,6 +43,8 @@ const OWN_SECRETS: [&str; 3] = ["DEPLOY_RECORD_KEY", "DEPLOY_RECORD_KEY_PASSPHRA
 pub struct Signals {
     /// Number of the last stop signal, 0 for none; written by the signal handler itself.
     stop: Arc<AtomicUsize>,
+    /// Whether we still prepare: until then a stop signal ends us, if need be in the midst of what we wait for.
+    prepares: Arc<AtomicBool>,
     child: Arc<Mutex<Option<Pid>>>,
 }
 
@@ -52,6 +55,7 @@ impl Signals {
     /// When the system refuses a handler, the pipe between handlers and thread, or the thread.
     pub fn install() -> io::Result<Signals> {
         let stop = Arc::new(AtomicUsize::new(0));
+        let prepares = Arc::new(AtomicBool::new(true));
         let child = Arc::new(Mutex::new(None));
         let handled = [&STOP[..], &USER[..]].concat();
         let ignored = ignored_signals();
@@ -64,15 +68,23 @@ impl Signals {
         flag::register(SIGCHLD, Arc::new(AtomicBool::new(false)))?;
 
         let mut arriving = SignalsInfo::<WithOrigin>::new(handled)?;
-        let target = Arc::clone(&child);
+        let (target, still_prepares) = (Arc::clone(&child), Arc::clone(&prepares));
         thread::Builder::new().name("signals".to_owned()).spawn(move || {
             for origin in arriving.forever() {
+                if STOP.contains(&origin.signal) && still_prepares.load(Ordering::SeqCst) {
+                    end_unless_noticed(origin.signal, &still_prepares);
+                }
                 if is_for_us_alone(origin.signal, origin.process.is_some()) {
                     pass_on(&lock(&target), origin.signal);
                 }
             }
         })?;
-        Ok(Signals { stop, child })
+        Ok(Signals { stop, prepares, child })
+    }
+
+    /// Ends the preparation: from now on no stop signal ends us.
+    pub fn end_preparation(&self) {
+        self.prepares.store(false, Ordering::SeqCst);
     }
 
     /// The last signal that asked us to stop (SIGHUP, SIGINT, SIGQUIT or SIGTERM) since the handlers were installed.
@@ -81,6 +93,21 @@ impl Signals {
             0 => None,
             signal => i32::try_from(signal).ok(),
         }
+    }
+}
+
+/// How long the preparation may take to notice a stop signal: the time of a push that is under way.
+const NOTICE: Duration = Duration::from_secs(3);
+
+/// Ends the process, as a shell tells it, unless the preparation comes to its end meanwhile and takes over. What was begun by then
+/// is as after any other sudden end: a start that was recorded stays open.
+fn end_unless_noticed(signal: i32, prepares: &AtomicBool) {
+    let begin = Instant::now();
+    while prepares.load(Ordering::SeqCst) {
+        if begin.elapsed() > NOTICE {
+            std::process::exit(128 + signal);
+        }
+        thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -117,7 +144,7 @@ pub struct Finished {
 
 impl Finished {
     /// The outcome of a command that was not started since this stop signal came before.
-    pub fn not_started(signal: i32) -> Finished {
+    fn not_started(signal: i32) -> Finished {
         let name = signal_hook::low_level::signal_name(signal).unwrap_or("a stop signal");
         Finished {
             ending: Ending::NotStarted { code: 128 + signal, error: format!("{name} came before the command was started") },

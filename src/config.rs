@@ -12,6 +12,9 @@ use std::collections::BTreeMap;
 /// Where the configuration stands in a repository.
 pub const FILE: &str = ".deploy-record.yml";
 
+/// The most that a configuration may hold, in bytes: YAML's aliases can make much of little.
+const LONGEST: usize = 64 * 1024;
+
 /// A configuration that can't be used: where, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -106,6 +109,9 @@ impl Config {
     /// # Errors
     /// Names the line and what is wrong.
     pub fn parse(text: &str) -> Result<Config, ConfigError> {
+        if text.len() > LONGEST {
+            return Err(ConfigError(format!("it is {} bytes long; a configuration has at most {LONGEST}", text.len())));
+        }
         if text.trim().is_empty() {
             return Ok(Config::default());
         }
@@ -121,7 +127,7 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        let wrong = |place: &str, problem: String| Err(ConfigError(format!("{place}: {problem}")));
+        let wrong = |place: &str, problem: String| Err(ConfigError(shortened(&format!("{place}: {problem}"))));
         for name in self.environments.keys() {
             if let Err(problem) = Name::new(name.as_str()) {
                 return wrong(&format!("environments: `{}`", name.escape_debug()), problem);
@@ -242,6 +248,7 @@ mod tests {
         refused("log: { committer_email: zzz }", "is no address");
         refused("signers: { revoked: [3] }", "a mapping such as { key:");
         refused(&"root:x ".repeat(1000), " … ");
+        refused(&"#".repeat(LONGEST + 1), "at most 65536");
         refused("[1, 2]", "invalid type");
         refused("a: &a [*a]", "unknown field `a`");
     }

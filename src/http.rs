@@ -91,6 +91,9 @@ pub enum HttpError {
     /// The server points elsewhere.
     #[error("the server redirects to `{0}`")]
     Redirect(String),
+    /// Not the server but this machine: a full disk, a folder that can't be written to.
+    #[error("on this machine: {0}")]
+    Here(String),
     /// An answer that makes no sense.
     #[error("the answer makes no sense: {0}")]
     Nonsense(String),
@@ -102,7 +105,11 @@ impl HttpError {
         match self {
             HttpError::Connect(_) | HttpError::Timeout | HttpError::Broken(_) | HttpError::Nonsense(_) => true,
             HttpError::Status { code, .. } => *code == 429 || *code >= 500,
-            HttpError::NoCertificates | HttpError::CaFile { .. } | HttpError::Tls(_) | HttpError::Redirect(_) => false,
+            HttpError::NoCertificates
+            | HttpError::CaFile { .. }
+            | HttpError::Tls(_)
+            | HttpError::Redirect(_)
+            | HttpError::Here(_) => false,
         }
     }
 }
@@ -112,12 +119,13 @@ impl HttpError {
 pub struct Http {
     ca_file: Option<PathBuf>,
     client: OnceLock<Result<Client, HttpError>>,
+    without_tls: OnceLock<Result<Client, HttpError>>,
 }
 
 impl Http {
     /// A client that trusts the machine's certificate store, or, where a CA file is named, only that.
     pub fn new(ca_file: Option<PathBuf>) -> Self {
-        Http { ca_file, client: OnceLock::new() }
+        Http { ca_file, client: OnceLock::new(), without_tls: OnceLock::new() }
     }
 
     /// Sends a request and waits for the head of the answer, whatever its status.
@@ -135,30 +143,41 @@ impl Http {
         if deadline.has_passed() {
             return Err(HttpError::Timeout);
         }
-        let client = self.client.get_or_init(|| self.build()).as_ref().map_err(Clone::clone)?;
+        let client = match url.starts_with("http://") {
+            true => self.without_tls.get_or_init(|| build(Some(Vec::new()))),
+            false => self.client.get_or_init(|| self.certificates().and_then(build)),
+        };
+        let client = client.as_ref().map_err(Clone::clone)?;
         let request = client.request(method, url).headers(headers).body(body).timeout(deadline.remaining());
         request.send().map_err(|error| classify(&error))
     }
 
-    fn build(&self) -> Result<Client, HttpError> {
-        let mut builder = Client::builder()
-            .user_agent(concat!("deploy-record/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirect::Policy::none())
-            .connect_timeout(LONGEST_CONNECT);
-        if let Some(path) = &self.ca_file {
-            let broken = |problem: String| HttpError::CaFile { path: path.display().to_string(), problem };
-            let pem = std::fs::read(path).map_err(|error| broken(error.to_string()))?;
-            let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| broken(chain(&error)))?;
-            if certificates.is_empty() {
-                return Err(broken("it holds no PEM certificate".to_owned()));
-            }
-            builder = builder.tls_certs_only(certificates);
+    /// The authorities to trust alone; `None` means the machine's.
+    fn certificates(&self) -> Result<Option<Vec<Certificate>>, HttpError> {
+        let Some(path) = &self.ca_file else { return Ok(None) };
+        let broken = |problem: String| HttpError::CaFile { path: path.display().to_string(), problem };
+        let pem = std::fs::read(path).map_err(|error| broken(error.to_string()))?;
+        let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| broken(chain(&error)))?;
+        if certificates.is_empty() {
+            return Err(broken("it holds no PEM certificate".to_owned()));
         }
-        builder.build().map_err(|error| match chain(&error) {
-            text if text.contains("No CA certificates") => HttpError::NoCertificates,
-            text => HttpError::Tls(text),
-        })
+        Ok(Some(certificates))
     }
+}
+
+fn build(authorities: Option<Vec<Certificate>>) -> Result<Client, HttpError> {
+    let builder = Client::builder()
+        .user_agent(concat!("deploy-record/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
+        .connect_timeout(LONGEST_CONNECT);
+    let builder = match authorities {
+        Some(authorities) => builder.tls_certs_only(authorities),
+        None => builder,
+    };
+    builder.build().map_err(|error| match chain(&error) {
+        text if text.contains("No CA certificates") => HttpError::NoCertificates,
+        text => HttpError::Tls(text),
+    })
 }
 
 /// The answer, if its status is 2xx.

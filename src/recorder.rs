@@ -19,9 +19,9 @@ use crate::core::record::{CommitId, Digest, Id, Line, Record, SCHEMA, Time};
 use crate::core::redact::Redactor;
 use crate::core::seal;
 use crate::core::state::{PlaceKey, State};
-use crate::http::{self, Deadline, FEW_TRIES};
+use crate::http::{self, Deadline, FEW_TRIES, HttpError};
 use crate::signer::Signer;
-use crate::store::{LogStore, NewCommit, PublishError};
+use crate::store::{LogStore, NewCommit, PublishError, StoreError};
 use chrono::{DateTime, TimeDelta, Utc};
 use error::Failed;
 use known::walk_back;
@@ -34,6 +34,9 @@ const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
 /// part of it, so that there is always a second try.
 const LONGEST_EXCHANGE: Duration = Duration::from_secs(20);
 const PART_OF_EXCHANGE: u32 = 3;
+
+/// How long the last look for a record takes whose push nobody answered for.
+const LAST_LOOK: Duration = Duration::from_secs(5);
 
 /// Words of a refusal that may be gone in a moment, and of one that will not.
 const PASSING_REFUSALS: &[&str] =
@@ -78,8 +81,6 @@ pub struct Recorder<'a> {
     pub redactor: &'a Redactor,
     /// The clock.
     pub now: Box<dyn Fn() -> DateTime<Utc> + 'a>,
-    /// Whether the server's clock counts: in CI.
-    pub checks_clock: bool,
     /// Told of every try that failed.
     pub on_retry: Box<dyn Fn(&str) + 'a>,
 }
@@ -99,13 +100,35 @@ impl Recorder<'_> {
         self.check_signer((self.now)(), 1)?;
         let exchange = LONGEST_EXCHANGE.min(deadline.remaining() / PART_OF_EXCHANGE);
         let mut attempts = Attempts { exchange, ..Attempts::default() };
+        let failed = match self.append_within(id, deadline, make, &mut attempts) {
+            Ok(appended) => return Ok(appended),
+            Err(failed) => failed,
+        };
+        let Some(sent) = attempts.sent else { return Err(failed) };
+        // the last look, before anybody is told that it is not there
+        let known = self.known(Deadline::after(LAST_LOOK));
+        match known
+            .map_err(Failed::from)
+            .and_then(|known| self.look_up(id, known.tip.as_ref(), &sent, Deadline::after(LAST_LOOK)))
+        {
+            Ok(Some(receipt)) => Ok(Appended::New(Box::new(receipt))),
+            Ok(None) if !sent.may_land => Err(failed),
+            _ => Err(RecordError::Unknown { log: self.store.description(), id: id.clone() }),
+        }
+    }
+
+    fn append_within(
+        &self,
+        id: &Id,
+        deadline: Deadline,
+        make: &mut dyn FnMut(&Known) -> Result<Draft, RecordError>,
+        attempts: &mut Attempts,
+    ) -> Result<Appended, RecordError> {
         loop {
-            let problem = match self.try_append(id, deadline, make, &mut attempts) {
+            let problem = match self.try_append(id, deadline, make, attempts) {
                 Ok(appended) => return Ok(appended),
-                Err(Failed::For(error)) => return Err(attempts.unless_sent(error, self.store, id)),
-                Err(Failed::Doubtful(error)) if attempts.doubts + 1 >= FEW_TRIES => {
-                    return Err(attempts.unless_sent(error, self.store, id));
-                }
+                Err(Failed::For(error)) => return Err(error),
+                Err(Failed::Doubtful(error)) if attempts.doubts + 1 >= FEW_TRIES => return Err(error),
                 Err(Failed::Doubtful(error)) => {
                     attempts.doubts += 1;
                     error.to_string()
@@ -117,8 +140,7 @@ impl Recorder<'_> {
             let pause = http::pause(attempts.tries);
             if deadline.remaining() <= pause {
                 let log = self.store.description();
-                let error = RecordError::TimedOut { log, tries: attempts.tries, last: problem };
-                return Err(attempts.unless_sent(error, self.store, id));
+                return Err(RecordError::TimedOut { log, tries: attempts.tries, last: problem });
             }
             std::thread::sleep(pause);
         }
@@ -185,7 +207,13 @@ impl Recorder<'_> {
             Err(error @ PublishError::Locked(_)) => Err(Failed::Passing(error.to_string())),
             Err(PublishError::NotSent(error)) => Err(error.into()),
             Err(PublishError::Unknown(error)) => {
-                attempts.sent = Some(Sent { base, may_land: true, redacted: receipt.redacted.clone() });
+                let is_answered = matches!(error, HttpError::Status { code: 400..500, .. });
+                attempts.sent = Some(Sent { base, may_land: !is_answered, redacted: receipt.redacted.clone() });
+                if is_answered {
+                    // somebody on the way said no, maybe after the server said yes
+                    let log = self.store.description();
+                    return Err(Failed::Doubtful(StoreError::Unreachable { log, source: error }.into()));
+                }
                 Err(Failed::Passing(format!("the push was sent, and then: {error}")))
             }
             Err(PublishError::Refused(words)) => Err(self.refused(words)),
@@ -217,7 +245,7 @@ impl Recorder<'_> {
     }
 
     fn check_clock(&self) -> Result<(), RecordError> {
-        let Some(server) = self.store.server_time().filter(|_| self.checks_clock) else { return Ok(()) };
+        let Some(server) = self.store.server_time() else { return Ok(()) };
         let here = (self.now)();
         if (here - server).abs() > CLOCK_TOLERANCE {
             return Err(RecordError::Clock(format!("it is {} here and {} on the server", Time::new(here), Time::new(server))));
@@ -233,10 +261,13 @@ impl Recorder<'_> {
             let clean = redacted.text.into_owned();
             *text = clean;
         });
-        let names = [draft.environment.as_ref().map(|environment| &environment.name), draft.service.as_ref()];
+        let environment = draft.environment.as_ref().map(|environment| &environment.name);
+        let names = [environment, draft.service.as_ref(), draft.actor.as_ref().and_then(|actor| actor.login.as_ref())];
         for name in names.into_iter().flatten() {
             if let Some(kind) = self.redactor.finds(name.as_str()) {
-                return Err(RecordError::Record(format!("the name of an environment or service looks like a secret ({kind})")));
+                return Err(RecordError::Record(format!(
+                    "the name of an environment, service or user looks like a secret ({kind})"
+                )));
             }
         }
         kinds.sort();
@@ -260,7 +291,7 @@ impl Recorder<'_> {
                 record.prev = tip.state.newest.sha256;
                 let place = PlaceKey::of(&record);
                 record.prev_here = place.map(|key| known.newest_at(&key)).transpose()?.flatten();
-                record.recorded_at = not_before(now, tip.state.recorded_at)?;
+                record.recorded_at = not_before(now, tip)?;
             }
         }
         record.check().map_err(|error| RecordError::Record(error.to_string()))?;
@@ -348,25 +379,22 @@ impl Attempts {
             }
         }
     }
-
-    fn unless_sent(&self, error: RecordError, store: &LogStore, id: &Id) -> RecordError {
-        match &self.sent {
-            Some(sent) if sent.may_land => RecordError::Unknown { log: store.description(), id: id.clone() },
-            _ => error,
-        }
-    }
 }
 
 fn checkpoint(record: &Record) -> Checkpoint {
     Checkpoint { log: record.log.clone(), seq: record.seq, sha256: Digest::of(&record.to_bytes()) }
 }
 
-fn not_before(now: Time, predecessor: Time) -> Result<Time, RecordError> {
+fn not_before(now: Time, tip: &Tip) -> Result<Time, RecordError> {
+    let predecessor = tip.state.recorded_at;
     if now >= predecessor {
         return Ok(now);
     }
     if predecessor.utc() - now.utc() > CLOCK_TOLERANCE {
-        return Err(RecordError::Clock(format!("it is {now} here, and the newest record is from {predecessor}")));
+        let newest = tip.newest.record();
+        let words =
+            format!("it is {now} here, and the newest record, {} by `{}`, is from {predecessor}", newest.seq, newest.signer);
+        return Err(RecordError::Clock(words));
     }
     Ok(predecessor)
 }

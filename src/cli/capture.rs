@@ -14,6 +14,7 @@ use crate::core::record::{
 };
 use crate::core::state::{PlaceKey, State};
 use crate::git::GitRemote;
+use crate::http::Deadline;
 use crate::recorder::{Known, RecordError};
 use crate::repo::{Checkout, Deepened, default_ticket_pattern};
 use anyhow::anyhow;
@@ -48,7 +49,7 @@ pub struct DeliveryArgs {
     #[arg(long, value_parser = parse_check, value_name = "NAME=STATUS")]
     pub check: Vec<Check>,
     /// What changed, for support and customers.
-    #[arg(long, visible_alias = "reason", value_parser = super::non_empty, value_name = "TEXT")]
+    #[arg(long, visible_alias = "reason", allow_hyphen_values = true, value_parser = super::non_empty, value_name = "TEXT")]
     pub note: Option<String>,
 }
 
@@ -238,7 +239,8 @@ impl Delivery {
         }
         let Some(remote) = project_remote(ctx, settings) else { return Ok(changes) };
         ctx.ui.verbose("the clone is too shallow to compare with what runs there; fetching more history");
-        let deadline = ctx.deadline();
+        // a part of the time only: what is new is worth knowing, the record is worth more
+        let deadline = Deadline::after(ctx.global.timeout / 4);
         match Deepened::fetch(&remote, previous, commit, deadline) {
             Ok(deeper) => Ok(deeper.changes(previous, commit, &self.pattern, path)?),
             Err(problem) => {

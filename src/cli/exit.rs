@@ -89,6 +89,10 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let hint = match &error {
             StoreError::Unreachable { source, .. } => http_hint(source),
+            StoreError::Missing { .. } => Some(
+                "in a shallow or partial clone, `git fetch --unshallow` brings the rest; else `git fsck` tells what is lost"
+                    .to_owned(),
+            ),
             StoreError::Repository { .. } => None,
         };
         with(Failure::unable(error), hint)
@@ -181,6 +185,7 @@ pub fn http_hint(error: &HttpError) -> Option<String> {
         HttpError::Status { code: 404, .. } => {
             "there is no such repository, or the token may not see it: check the address and the token".to_owned()
         }
+        HttpError::Here(_) => "look at the disk and at TMPDIR, where a copy of the log's newest commits is kept meanwhile".to_owned(),
         HttpError::Redirect(_) => "if the repository moved, give its new address with --log".to_owned(),
         _ => return None,
     })

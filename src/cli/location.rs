@@ -166,9 +166,18 @@ fn remote(text: &str, ctx: &Context, ci: Option<&CiFacts>) -> Result<Location, F
     let unusable = |()| Failure::usage(anyhow!("the log's address has no host"));
     url.set_username("").map_err(unusable)?;
     url.set_password(None).map_err(unusable)?;
+    let is_own = ci.and_then(|ci| url::Url::parse(&ci.server_url).ok()).is_none_or(|server| server.origin() == url.origin());
+    if !is_own && ctx.global.log.is_some() {
+        // whoever starts a pipeline can set a variable, and would be sent the token
+        return Err(Failure::usage(anyhow!(
+            "in a job, a log on another server than the job's is named by no flag or variable"
+        ))
+        .hint("name it in `.deploy-record.yml` on the default branch: log: { url: … }"));
+    }
     let credentials = match (&ctx.global.token, password) {
         (Some(token), _) => Some(Credentials::new(user_for(token, ctx), token)),
         (None, Some(password)) => Some(Credentials::new(&user, &password)),
+        (None, None) if !user.is_empty() => Some(Credentials::new(&user, "")),
         (None, None) => job_token(&url, ctx, ci),
     };
     Ok(Location::Remote { url: url.as_str().trim_end_matches('/').to_owned(), credentials })

@@ -79,7 +79,7 @@ pub fn run(args: &Log, ctx: &Context) -> Result<Exit, Failure> {
     if listing.rows.is_empty() {
         ctx.ui.say("no record fits");
     }
-    print(&ctx.ui, args.format, &listing.rows);
+    print(&ctx.ui, args.format, &listing.rows, settings.trust.signers.is_some());
     if settings.trust.signers.is_none() {
         ctx.ui.warn("nobody vouches for this: there is no trust root");
     }
@@ -224,11 +224,11 @@ impl Row {
     }
 }
 
-fn print(ui: &Ui, format: Format, rows: &[Row]) {
+fn print(ui: &Ui, format: Format, rows: &[Row], has_trust_root: bool) {
     if format == Format::Json {
         for row in rows {
             let errors: Vec<_> = row.errors.iter().map(|error| error.code.as_str()).collect();
-            let value = json!({ "commit": row.commit, "verified": errors.is_empty(), "findings": errors, "record": row.record.write() });
+            let value = json!({ "commit": row.commit, "verified": has_trust_root && errors.is_empty(), "findings": errors, "record": row.record.write() });
             ui.result(&json_line(&value));
         }
         return;

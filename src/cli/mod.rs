@@ -53,25 +53,25 @@ pub struct Global {
     #[arg(long, global = true, env = "DEPLOY_RECORD_LOG", hide_env_values = true, value_parser = non_empty, value_name = "LOG")]
     pub log: Option<String>,
     /// The log's branch [default: deploy-log].
-    #[arg(long, global = true, env = "DEPLOY_RECORD_BRANCH", value_parser = non_empty, value_name = "NAME")]
+    #[arg(long, global = true, env = "DEPLOY_RECORD_BRANCH", hide_env_values = true, value_parser = non_empty, value_name = "NAME")]
     pub branch: Option<String>,
     /// The signing key: a path, the key's text, or that in base64.
-    #[arg(long, global = true, env = "DEPLOY_RECORD_KEY", hide_env_values = true, value_parser = non_empty, value_name = "KEY")]
+    #[arg(long, global = true, allow_hyphen_values = true, env = "DEPLOY_RECORD_KEY", hide_env_values = true, value_parser = non_empty, value_name = "KEY")]
     pub key: Option<String>,
     /// Who signs, as the trust root names them; by default the one whose key it is there.
-    #[arg(long, global = true, env = "DEPLOY_RECORD_PRINCIPAL", value_parser = non_empty, value_name = "NAME")]
+    #[arg(long, global = true, env = "DEPLOY_RECORD_PRINCIPAL", hide_env_values = true, value_parser = non_empty, value_name = "NAME")]
     pub principal: Option<String>,
     /// The trust root; by default `.deploy-record/allowed_signers` on the default branch.
-    #[arg(long, global = true, env = "DEPLOY_RECORD_ALLOWED_SIGNERS", value_parser = non_empty, value_name = "FILE")]
+    #[arg(long, global = true, env = "DEPLOY_RECORD_ALLOWED_SIGNERS", hide_env_values = true, value_parser = non_empty, value_name = "FILE")]
     pub allowed_signers: Option<String>,
     /// Access token for the log's server; by default the job's token.
     #[arg(long, global = true, env = "DEPLOY_RECORD_TOKEN", hide_env_values = true, value_parser = non_empty, value_name = "TOKEN")]
     pub token: Option<String>,
     /// The configuration; by default `.deploy-record.yml`.
-    #[arg(long, global = true, env = "DEPLOY_RECORD_CONFIG", value_parser = non_empty, value_name = "FILE")]
+    #[arg(long, global = true, env = "DEPLOY_RECORD_CONFIG", hide_env_values = true, value_parser = non_empty, value_name = "FILE")]
     pub config: Option<String>,
     /// How long to try to reach the log, in seconds.
-    #[arg(long, global = true, env = "DEPLOY_RECORD_TIMEOUT", default_value = "60", value_parser = seconds, value_name = "SECONDS")]
+    #[arg(long, global = true, env = "DEPLOY_RECORD_TIMEOUT", hide_env_values = true, default_value = "60", value_parser = seconds, value_name = "SECONDS")]
     pub timeout: Duration,
     /// Say more on stderr.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]

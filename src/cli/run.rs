@@ -14,8 +14,8 @@ use std::ffi::OsString;
 
 /// Run a deployment and record it: who, what, where, when, and how it ended.
 ///
-/// Standard input, output and error, signals and the exit code are the command's own. A start that can't be recorded stops
-/// the run before the command; once the command has started, its exit code is the outcome, whatever becomes of the record.
+/// Standard input, output and error, signals and the exit code are the command's own, and so is the environment, but for the
+/// signing key and the token. A start that can't be recorded stops the run before the command; once the command has started, its exit code is the outcome, whatever becomes of the record.
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  deploy-record run --environment staging -- ./deploy.sh\n  deploy-record run -e production --version 1.4.2 --ticket PAY-7 -- kubectl rollout restart deployment/api\n  deploy-record run -e staging -- sh -c 'make deploy && make smoke-test'"
@@ -40,6 +40,7 @@ pub fn run(args: &Run, ctx: &Context) -> Result<Exit, Failure> {
     let settings = Settings::load(ctx)?;
     if let Some(reason) = not_recorded(&args.delivery, &settings) {
         ctx.ui.say(&format!("not recorded: {reason}"));
+        signals.end_preparation();
         return Ok(Exit::Command(execute(args, &signals).exit_code()));
     }
     let delivery = Delivery::gather(&args.delivery, ctx, &settings)?;
@@ -49,11 +50,7 @@ pub fn run(args: &Run, ctx: &Context) -> Result<Exit, Failure> {
     let writer = LogWriter::open(ctx, settings, delivery.environment())?;
     let run = Recorded { ctx, writer: &writer, delivery: &delivery, recorder: &writer.recorder() };
     let start = run.start()?;
-    if let Some(signal) = signals.received() {
-        ctx.ui.say(&format!("told to stop by signal {signal} before the command began"));
-        run.finish(&start, &Finished::not_started(signal));
-        return Ok(Exit::Command(128 + signal));
-    }
+    signals.end_preparation();
     let finished = execute(args, &signals);
     let is_recorded = run.finish(&start, &finished);
     let code = finished.exit_code();

@@ -164,7 +164,7 @@ fn from_disk(ctx: &Context, checkout: Option<&Checkout>) -> Result<Files, Failur
     let Some(checkout) = checkout else { return Ok(files) };
     if files.config.is_none()
         && let Some(path) = checkout.work_dir().map(|directory| directory.join(config::FILE))
-        && path.exists()
+        && path.symlink_metadata().is_ok()
     {
         files.config = Some(read(&path)?);
     }
@@ -194,9 +194,18 @@ fn given(path: Option<&String>) -> Result<Option<Source>, Failure> {
     path.map(|path| read(&PathBuf::from(path))).transpose()
 }
 
+/// The most that a configuration or a trust root on disk may hold, in bytes.
+const LARGEST_FILE: u64 = 1024 * 1024;
+
 fn read(path: &std::path::Path) -> Result<Source, Failure> {
-    let text = std::fs::read(path).with_context(|| format!("can't read `{}`", path.display())).map_err(Failure::usage)?;
     let name = path.display().to_string();
+    let unreadable = |error: std::io::Error| Failure::usage(anyhow!("can't read `{name}`: {error}"));
+    let metadata = std::fs::metadata(path).map_err(unreadable)?;
+    // a pipe would never end, and a device could be endless
+    if !metadata.is_file() || metadata.len() > LARGEST_FILE {
+        return Err(Failure::usage(anyhow!("`{name}` is no file of at most 1 MiB")));
+    }
+    let text = std::fs::read(path).map_err(unreadable)?;
     Ok(Source { text, origin: format!("`{name}`"), name })
 }
 

@@ -10,7 +10,7 @@ use crate::core::escape::terminal;
 use crate::core::finding::Severity;
 use crate::core::time::readable;
 use crate::core::verify::{CommitCheck, Report, Verifier};
-use crate::store::{Depth, LogStore};
+use crate::store::{Depth, LogStore, StoreError};
 use crate::ui::json::json_pretty;
 use crate::ui::table::Table;
 use clap::Args;
@@ -64,14 +64,15 @@ fn verify(
 ) -> Result<Report, Failure> {
     let mut verifier = Verifier::new(&settings.trust, &args.checkpoint);
     let history = store.history(tip);
-    if let Some((commit, problem)) = &history.broken {
-        verifier.add_broken(commit, format!("it can't be read, so nothing before it is known: {problem}"));
+    if let Some((commit, error)) = history.broken {
+        let words = format!("it can't be read, so nothing before it is known: {}", unless_missing(error)?);
+        verifier.add_broken(&commit, words);
     }
     for commit in &history.commits {
         let entry = match store.read(commit) {
             Ok(entry) => entry,
             Err(error) => {
-                verifier.add_broken(commit, error.to_string());
+                verifier.add_broken(commit, unless_missing(error)?.to_string());
                 continue;
             }
         };
@@ -80,6 +81,14 @@ fn verify(
         verifier.add(&entry, check, &|| store.read_state(commit).ok());
     }
     Ok(verifier.finish(&args.checkpoint))
+}
+
+/// What is not here says nothing about the log.
+fn unless_missing(error: StoreError) -> Result<StoreError, Failure> {
+    match error {
+        StoreError::Missing { .. } => Err(error.into()),
+        error => Ok(error),
+    }
 }
 
 fn as_json(report: &Report, settings: &Settings) -> Value {
@@ -98,7 +107,8 @@ fn as_json(report: &Report, settings: &Settings) -> Value {
         .map(|((principal, key), records)| json!({ "principal": principal, "key": key, "records": records }));
     json!({
         "commits": report.commits,
-        "verified": report.verified,
+        "sound": report.verified,
+        "verified": if report.has_trust_root { report.verified } else { 0 },
         "newer": report.newer,
         "since": report.period.map(|(since, _)| since.to_string()),
         "until": report.period.map(|(_, until)| until.to_string()),

@@ -9,6 +9,7 @@ use crate::core::redact::Redactor;
 use crate::recorder::Recorder;
 use crate::signer::Signer;
 use crate::store::LogStore;
+use anyhow::anyhow;
 
 /// An opened log and who signs in it.
 pub struct LogWriter<'a> {
@@ -29,6 +30,7 @@ impl<'a> LogWriter<'a> {
     pub fn open(ctx: &'a Context, mut settings: Settings, environment: &Name) -> Result<LogWriter<'a>, Failure> {
         settings.location.check_writable()?;
         let store = settings.open_log(ctx)?;
+        refuse_second_log(ctx, &settings)?;
         let signer = identity::signer(ctx, &mut settings, environment)?;
         let is_elsewhere = settings.ci.is_none()
             && settings.checkout.as_ref().is_none_or(|checkout| !settings.location.is_at(checkout.git_dir()));
@@ -50,8 +52,28 @@ impl<'a> LogWriter<'a> {
             signer: &self.signer,
             redactor: &self.redactor,
             now: Box::new(|| self.ctx.now()),
-            checks_clock: self.settings.ci.is_some(),
             on_retry: Box::new(|problem| self.ctx.ui.verbose(&format!("trying again: {problem}"))),
         }
     }
+}
+
+/// A log that others share is not begun anew in a clone that has not fetched its branch.
+fn refuse_second_log(ctx: &Context, settings: &Settings) -> Result<(), Failure> {
+    let (None, Some(checkout)) = (&settings.ci, &settings.checkout) else { return Ok(()) };
+    let is_named = ctx.global.log.is_some() || settings.config.log.url.is_some();
+    let begins = settings.location.is_at(checkout.git_dir()) && checkout.branch_commit(&settings.branch).is_none();
+    let (false, true, Some(remote)) = (is_named, begins, checkout.first_remote()) else { return Ok(()) };
+    if settings.trust.signers.is_some() && !settings.trusts_only_itself {
+        return Err(Failure::usage(anyhow!("this clone has no branch `{}`, and `{remote}` may have one", settings.branch))
+            .hint(format!(
+                "bring it with `git fetch {remote} {0}:refs/remotes/{remote}/{0}`, or name the log with --log",
+                settings.branch
+            ))
+            .hint("`--log local` begins one in this clone"));
+    }
+    ctx.ui.warn(&format!(
+        "this begins a log in this clone alone; if `{remote}` has one, fetch its branch `{}` first",
+        settings.branch
+    ));
+    Ok(())
 }

@@ -4,7 +4,7 @@ use super::*;
 
 /// Signals that nobody sends: handlers of the test process stay as they are.
 fn quiet() -> Signals {
-    Signals { stop: Arc::new(AtomicUsize::new(0)), child: Arc::new(Mutex::new(None)) }
+    Signals { stop: Arc::default(), prepares: Arc::default(), child: Arc::default() }
 }
 
 fn shell(script: &str, signals: &Signals) -> Finished {

@@ -3,7 +3,9 @@
 use super::transport::{self, Credentials, Route};
 use crate::http::{self, Deadline, FEW_TRIES, Http, HttpError};
 use chrono::{DateTime, Utc};
-use git2::{AutotagOption, Direction, ErrorCode, FetchOptions, Oid, PushOptions, Remote, RemoteCallbacks, Repository};
+use git2::{
+    AutotagOption, Direction, ErrorClass, ErrorCode, FetchOptions, Oid, PushOptions, Remote, RemoteCallbacks, Repository,
+};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
@@ -47,6 +49,9 @@ pub enum PushError {
     #[error("the push was sent, and then: {0}")]
     Unknown(HttpError),
 }
+
+/// The most that is kept of what a server says beside its verdict, in bytes.
+const LONGEST_REMARKS: usize = 2048;
 
 /// Words by which servers say that a reference moved between the offer and the update.
 const CONFLICTS: &[&str] = &[
@@ -116,7 +121,7 @@ impl GitRemote {
         depth: i32,
         choose: &impl Fn(&Advertised) -> Vec<String>,
     ) -> Result<Advertised, git2::Error> {
-        let mut remote = repository.remote_anonymous(&self.url)?;
+        let mut remote = repository.remote_anonymous(self.route.address())?;
         let mut connection = remote.connect_auth(Direction::Fetch, None, None)?;
         let advertised = advertised(connection.remote())?;
         let refspecs = choose(&advertised);
@@ -172,7 +177,10 @@ impl GitRemote {
             Ok(())
         });
         callbacks.sideband_progress(|bytes| {
-            verdict.remarks.borrow_mut().push_str(&String::from_utf8_lossy(bytes));
+            let mut remarks = verdict.remarks.borrow_mut();
+            if remarks.len() < LONGEST_REMARKS {
+                remarks.push_str(&String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST_REMARKS)]));
+            }
             true
         });
         callbacks.push_negotiation(|updates| {
@@ -189,19 +197,21 @@ impl GitRemote {
             // GitLab starts no pipeline for a push with this option (docs.gitlab.com, "Push options")
             options.remote_push_options(&["ci.skip"]);
         }
-        repository.remote_anonymous(&self.url)?.push(&[refspec], Some(&mut options))
+        repository.remote_anonymous(self.route.address())?.push(&[refspec], Some(&mut options))
     }
 
     fn failure(&self, error: &git2::Error) -> HttpError {
-        self.route.failure().unwrap_or_else(|| HttpError::Nonsense(error.message().to_owned()))
+        self.route.failure().unwrap_or_else(|| match error.class() {
+            ErrorClass::Os | ErrorClass::Filesystem => HttpError::Here(error.message().to_owned()),
+            _ => HttpError::Nonsense(error.message().to_owned()),
+        })
     }
 
     fn push_failure(&self, error: &git2::Error) -> PushError {
         let failure = self.failure(error);
-        match failure {
-            HttpError::Status { code: 400..500, .. } => PushError::NotSent(failure),
-            _ if self.route.push_was_sent() => PushError::Unknown(failure),
-            _ => PushError::NotSent(failure),
+        match self.route.push_was_sent() {
+            true => PushError::Unknown(failure),
+            false => PushError::NotSent(failure),
         }
     }
 }
@@ -221,8 +231,9 @@ fn advertised(remote: &Remote<'_>) -> Result<Advertised, git2::Error> {
 }
 
 fn classify(refusal: &str, remarks: &str) -> PushError {
-    let both = format!("{refusal} {remarks}").to_lowercase();
-    if CONFLICTS.iter().any(|words| both.contains(words)) {
+    // only the report's own words count: a hook may print anything
+    let reason = refusal.to_lowercase();
+    if CONFLICTS.iter().any(|words| reason.contains(words)) {
         return PushError::Conflict;
     }
     let remarks: Vec<_> = remarks.lines().map(str::trim).filter(|line| !line.is_empty()).collect();

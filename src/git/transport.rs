@@ -1,8 +1,9 @@
 //! Git's smart HTTP protocol for libgit2, spoken by our own HTTP client.
 //!
-//! libgit2 is built without TLS; for `http://` and `https://` it asks here for the four requests of the protocol
-//! (gitprotocol-http(5)): reference discovery and the exchange itself, for fetch and for push. What went wrong is kept in the
-//! [`Route`], typed, since libgit2 carries only a text.
+//! libgit2 is built without TLS; for addresses of a scheme of our own it asks here for the four requests of the protocol
+//! (gitprotocol-http(5)): reference discovery and the exchange itself, for fetch and for push. Such an address only names a
+//! [`Route`], so that nothing in a user's configuration (`url.….insteadOf`, proxies, credentials) changes where requests go. What
+//! went wrong is kept there, typed, since libgit2 carries only a text.
 
 // Registering a transport is `unsafe` in git2, because libgit2's list of transports has no lock: it happens once, under `Once`.
 #![allow(unsafe_code)]
@@ -53,7 +54,7 @@ impl fmt::Debug for Credentials {
 /// How one remote is reached, and what happened on the way.
 #[derive(Debug)]
 pub struct Route {
-    url: String,
+    address: String,
     http: Arc<Http>,
     credentials: Option<Credentials>,
     seen: Mutex<Seen>,
@@ -75,13 +76,16 @@ impl Route {
     }
 
     /// Sets the time limit for what comes, and forgets what went wrong before.
-    pub fn begin(self: &Arc<Self>, deadline: Deadline) {
-        // libgit2 finds a transport by the address alone; the last one to begin is the one that is meant
-        ROUTES.lock().unwrap_or_else(PoisonError::into_inner).insert(self.url.clone(), Arc::clone(self));
+    pub fn begin(&self, deadline: Deadline) {
         let mut seen = self.seen();
         seen.deadline = deadline;
         seen.failure = None;
         seen.push_was_sent = false;
+    }
+
+    /// The address by which libgit2 finds this route.
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// What went wrong in the last exchange.
@@ -170,34 +174,34 @@ fn expect_git(response: Response, content_type: &str) -> Result<Response, HttpEr
     Err(HttpError::Nonsense(format!("expected {content_type}, found {found}; is this a git repository's address?")))
 }
 
+/// The scheme of addresses that name a route.
+const SCHEME: &str = "deploy-record";
+
 static ROUTES: LazyLock<Mutex<HashMap<String, Arc<Route>>>> = LazyLock::new(Mutex::default);
 
-/// Makes libgit2 reach this address through this client, with these credentials. The address must hold none itself.
+/// Makes a route to this address, which holds no credentials itself, through this client and with these credentials.
 ///
 /// # Errors
 /// Where libgit2 refuses the transport.
 pub fn route(url: &str, http: Arc<Http>, credentials: Option<Credentials>, deadline: Deadline) -> Result<Arc<Route>, Error> {
     static REGISTERED: Once = Once::new();
     let mut registered = Ok(());
-    REGISTERED.call_once(|| registered = register());
+    // SAFETY: called once in the process, under `Once`, before any remote of ours is made
+    REGISTERED.call_once(|| registered = unsafe { git2::transport::register(SCHEME, transport) });
     registered?;
     let base = url.trim_end_matches('/').to_owned();
     let seen = Seen { deadline, base, failure: None, server_time: None, push_was_sent: false };
-    Ok(Arc::new(Route { url: url.to_owned(), http, credentials, seen: Mutex::new(seen) }))
-}
-
-fn register() -> Result<(), Error> {
-    for scheme in ["http", "https"] {
-        // SAFETY: called once in the process, under `Once`, before any remote of ours is made
-        unsafe { git2::transport::register(scheme, transport)? };
-    }
-    Ok(())
+    let mut routes = ROUTES.lock().unwrap_or_else(PoisonError::into_inner);
+    let address = format!("{SCHEME}://{}/", routes.len());
+    let route = Arc::new(Route { address: address.clone(), http, credentials, seen: Mutex::new(seen) });
+    routes.insert(address, Arc::clone(&route));
+    Ok(route)
 }
 
 fn transport(remote: &Remote<'_>) -> Result<Transport, Error> {
-    let url = remote.url()?;
+    let address = remote.url()?;
     let routes = ROUTES.lock().unwrap_or_else(PoisonError::into_inner);
-    let route = routes.get(url).cloned().ok_or_else(|| Error::from_str("this address has no route"))?;
+    let route = routes.get(address).cloned().ok_or_else(|| Error::from_str("this address has no route"))?;
     Transport::smart(remote, true, Smart(route))
 }
 
@@ -212,8 +216,8 @@ impl SmartSubtransport for Smart {
         let exchange =
             |service: &'static str| Exchange { route: Arc::clone(&self.0), service, request: Vec::new(), answer: None };
         Ok(match action {
-            Service::UploadPackLs => Box::new(Answer { route: Arc::clone(&self.0), response: discover("git-upload-pack")? }),
-            Service::ReceivePackLs => Box::new(Answer { route: Arc::clone(&self.0), response: discover("git-receive-pack")? }),
+            Service::UploadPackLs => Box::new(Answer::new(&self.0, discover("git-upload-pack")?)),
+            Service::ReceivePackLs => Box::new(Answer::new(&self.0, discover("git-receive-pack")?)),
             Service::UploadPack => Box::new(exchange("git-upload-pack")),
             Service::ReceivePack => Box::new(exchange("git-receive-pack")),
         })
@@ -224,15 +228,31 @@ impl SmartSubtransport for Smart {
     }
 }
 
+/// The most that a server may offer, in bytes: a hundred thousand references have less.
+const LARGEST_OFFER: usize = 32 * 1024 * 1024;
+
 /// The answer to reference discovery.
 struct Answer {
     route: Arc<Route>,
     response: Response,
+    left: usize,
+}
+
+impl Answer {
+    fn new(route: &Arc<Route>, response: Response) -> Self {
+        Answer { route: Arc::clone(route), response, left: LARGEST_OFFER }
+    }
 }
 
 impl Read for Answer {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.response.read(buffer).map_err(|error| broken(&self.route, &error))
+        let read = self.response.read(buffer).map_err(|error| broken(&self.route, &error))?;
+        self.left = self.left.checked_sub(read).ok_or_else(|| {
+            let failure = HttpError::Nonsense("it lists more references than any repository has".to_owned());
+            self.route.fail(&failure);
+            io::Error::other(failure)
+        })?;
+        Ok(read)
     }
 }
 

@@ -55,11 +55,15 @@ fn read_file(value: &str) -> Result<(Zeroizing<Vec<u8>>, Metadata), KeyError> {
         io::ErrorKind::NotFound => KeyError::Missing(path.to_owned()),
         _ => KeyError::Unreadable { path: path.to_owned(), source },
     };
-    let file = File::open(path).map_err(unreadable)?;
-    let metadata = file.metadata().map_err(unreadable)?;
+    // asked before it is opened: a pipe that nobody writes to would be waited for
+    let metadata = std::fs::metadata(path).map_err(unreadable)?;
     if metadata.is_dir() {
         return Err(KeyError::Directory(path.to_owned()));
     }
+    if !metadata.is_file() {
+        return Err(KeyError::NotAKeyFile(path.to_owned()));
+    }
+    let file = File::open(path).map_err(unreadable)?;
     let mut content = Zeroizing::new(Vec::with_capacity(LARGEST_KEY + 1));
     file.take(LARGEST_KEY as u64 + 1).read_to_end(&mut content).map_err(unreadable)?;
     if content.len() > LARGEST_KEY {

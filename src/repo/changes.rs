@@ -7,6 +7,8 @@ use regex::Regex;
 use std::sync::LazyLock;
 
 const MOST_NAMES: usize = 100;
+/// Longer tickets are none, and longer names are cut, in characters: a record has to hold a hundred of each.
+const LONGEST_NAME: usize = 200;
 const MOST_MERGE_REQUESTS: usize = 200;
 
 /// Words with a number that look like tickets and are standards.
@@ -47,7 +49,8 @@ pub(super) fn between(
         }
         let message = String::from_utf8_lossy(commit.message_raw_bytes()).into_owned();
         add(&mut changes.authors, &String::from_utf8_lossy(commit.author().name_bytes()));
-        for ticket in tickets.find_iter(&message).map(|found| found.as_str()).filter(|ticket| is_ticket(ticket)) {
+        let found = tickets.find_iter(&message).map(|found| found.as_str());
+        for ticket in found.filter(|ticket| is_ticket(ticket) && ticket.len() <= LONGEST_NAME) {
             add(&mut changes.tickets, ticket);
         }
         add_merge_requests(&mut changes.merge_requests, &message, path);
@@ -83,7 +86,8 @@ fn is_ticket(text: &str) -> bool {
 }
 
 fn add(list: &mut Vec<Line>, text: &str) {
-    let Some(line) = Line::clean(text) else { return };
+    let text: String = text.chars().take(LONGEST_NAME).collect();
+    let Some(line) = Line::clean(&text) else { return };
     if list.len() < MOST_NAMES && !list.contains(&line) {
         list.push(line);
     }

@@ -30,8 +30,9 @@ pub fn read(
     deadline: Deadline,
 ) -> Result<DefaultBranch, HttpError> {
     let nonsense = |problem: String| HttpError::Nonsense(problem);
-    let scratch = tempfile::Builder::new().prefix("deploy-record.").tempdir().map_err(|error| nonsense(error.to_string()))?;
-    let fetched = Repository::init_bare(scratch.path()).map_err(|error| nonsense(error.message().to_owned()))?;
+    let scratch =
+        tempfile::Builder::new().prefix("deploy-record.").tempdir().map_err(|error| HttpError::Here(error.to_string()))?;
+    let fetched = Repository::init_bare(scratch.path()).map_err(|error| HttpError::Here(error.message().to_owned()))?;
     let found: RefCell<Option<(String, CommitId, Oid)>> = RefCell::new(None);
     let choose = |advertised: &Advertised| {
         let branch = advertised.default_branch.clone().and_then(|name| Some((advertised.get(&name)?, name)));

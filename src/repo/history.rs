@@ -23,10 +23,9 @@ impl Deepened {
     /// # Errors
     /// Where nothing could be fetched.
     pub fn fetch(remote: &GitRemote, previous: &CommitId, to: &CommitId, deadline: Deadline) -> Result<Deepened, HttpError> {
-        let nonsense = |problem: String| HttpError::Nonsense(problem);
-        let scratch =
-            tempfile::Builder::new().prefix("deploy-record.").tempdir().map_err(|error| nonsense(error.to_string()))?;
-        let repository = Repository::init_bare(scratch.path()).map_err(|error| nonsense(error.message().to_owned()))?;
+        let here = |problem: String| HttpError::Here(problem);
+        let scratch = tempfile::Builder::new().prefix("deploy-record.").tempdir().map_err(|error| here(error.to_string()))?;
+        let repository = Repository::init_bare(scratch.path()).map_err(|error| here(error.message().to_owned()))?;
         let wanted =
             |_: &Advertised| vec![format!("+{to}:refs/deploy-record/to"), format!("+{previous}:refs/deploy-record/previous")];
         let mut is_fetched = false;

@@ -174,6 +174,14 @@ impl Checkout {
         commit_id(self.repository.refname_to_id(&format!("refs/heads/{branch}")).ok()?)
     }
 
+    /// The name of a remote, `origin` before others.
+    pub fn first_remote(&self) -> Option<String> {
+        let remotes = self.repository.remotes().ok()?;
+        let names: Vec<_> = remotes.iter().filter_map(|name| name.ok().flatten()).collect();
+        let name = names.iter().find(|name| **name == "origin").or(names.first())?;
+        Some((*name).to_owned())
+    }
+
     /// Name and address of the remote from which this branch was fetched.
     pub fn remote_with_branch(&self, branch: &str) -> Option<(String, String)> {
         let remotes = self.repository.remotes().ok()?;

@@ -25,8 +25,8 @@ pub enum Depth {
 pub struct History {
     /// Those that can be read.
     pub commits: Vec<CommitId>,
-    /// The one before them that can't, and why.
-    pub broken: Option<(CommitId, String)>,
+    /// The one before them that can't.
+    pub broken: Option<(CommitId, StoreError)>,
 }
 
 /// The branch that holds the log.
@@ -171,7 +171,7 @@ impl LogStore {
             next = match self.oid(&commit).and_then(|id| objects::parent(&self.repository, id)) {
                 Ok(parent) => parent,
                 Err(error) => {
-                    history.broken = Some((commit, error.message().to_owned()));
+                    history.broken = Some((commit, self.broken(&error)));
                     break;
                 }
             };
@@ -240,7 +240,11 @@ impl LogStore {
     }
 
     fn broken(&self, error: &git2::Error) -> StoreError {
-        StoreError::Repository { log: self.description(), problem: error.message().to_owned() }
+        let problem = error.message().to_owned();
+        match error.code() {
+            ErrorCode::NotFound => StoreError::Missing { log: self.description(), problem },
+            _ => StoreError::Repository { log: self.description(), problem },
+        }
     }
 }
 

@@ -22,6 +22,14 @@ pub enum StoreError {
         /// What went wrong.
         source: HttpError,
     },
+    /// Something is not there that should be: a clone may have only a part of the log.
+    #[error("a part of {log} is not here: {problem}")]
+    Missing {
+        /// The log.
+        log: String,
+        /// What git says.
+        problem: String,
+    },
     /// A repository on this machine can't be used.
     #[error("can't use {log}: {problem}")]
     Repository {

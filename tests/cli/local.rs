@@ -191,6 +191,94 @@ fn a_key_comes_by_variable_as_text_or_base64_locked_or_not() {
 }
 
 #[test]
+fn a_secret_at_the_edge_of_what_is_kept_is_found_before_the_cut() {
+    let env = TestEnv::new();
+    let token = ["glpat", "-", "Ab3dEf6hIj9lMn2pQr5t"].concat();
+    for before in 65_490..65_536 - 24 {
+        if before % 5 == 0 {
+            let note = format!("{} {token} {}", "x".repeat(before), "y".repeat(2_000));
+            let draft = ["record", "-e", "staging", "--status", "success", "--dry-run", "--note", &note];
+            let output = env.deploy_record(&draft);
+            output.expect(0).shows("[cut here, ");
+            assert!(!output.stdout.contains(&token[..16]), "{before}");
+        }
+    }
+}
+
+#[test]
+fn a_clone_that_lacks_the_shared_logs_branch_does_not_begin_another() {
+    let origin = TestEnv::new();
+    let key = origin.key("chen", "ed25519");
+    origin.commit_trust_root("chen", &key);
+    let key = key.display().to_string();
+    let record = ["record", "-e", "production", "--version", "1", "--status", "success", "--key", &key];
+    origin.deploy_record(&record).expect(0);
+    let env = TestEnv::without_repository();
+    env.git(&["clone", "--quiet", "--single-branch", &format!("file://{}", origin.path().display()), "."]);
+    env.deploy_record(&record).expect(2).says("has no branch `deploy-log`, and `origin` may have one").says("git fetch origin");
+    assert_eq!(env.git(&["branch", "--list", "deploy-log"]), "");
+    env.deploy_record(&[&record[..], &["--log", "local"]].concat()).expect(0).says("new-log");
+}
+
+#[test]
+fn a_part_of_a_log_is_not_called_tampered_with() {
+    let origin = TestEnv::new();
+    for version in ["1", "2", "3"] {
+        origin.deploy_record(&["record", "-e", "production", "--version", version, "--status", "success"]).expect(0);
+    }
+    for part in [["--depth", "2"], ["--filter", "blob:none"]] {
+        let env = TestEnv::without_repository();
+        let url = format!("file://{}", origin.path().display());
+        origin.git(&["config", "uploadpack.allowFilter", "true"]);
+        env.git(&["clone", "--quiet", "--bare", "--no-single-branch", part[0], part[1], &url, "log.git"]);
+        let log = env.path().join("log.git").display().to_string();
+        env.deploy_record(&["verify", "--log", &log]).expect(3).says("git fetch --unshallow");
+    }
+}
+
+#[test]
+fn gits_own_rewriting_of_addresses_changes_nothing() {
+    let server = crate::support::git_server::GitServer::http();
+    let mut env = TestEnv::gitlab_job(&server);
+    let config = env.beside("gitconfig");
+    let rewrite = format!(
+        "[url \"https://gitlab-ci-token:x@127.0.0.1:1/\"]\n\tinsteadOf = {0}/\n[url \"ssh://git@127.0.0.1/\"]\n\tpushInsteadOf = {0}/\n",
+        server.url()
+    );
+    std::fs::write(&config, rewrite).expect("git's configuration");
+    env.set("GIT_CONFIG_GLOBAL", &config.display().to_string());
+    std::fs::copy(&config, env.beside("home").join(".gitconfig")).expect("git's configuration");
+    env.deploy_record(&["run", "-e", "production", "--", "true"]).expect(0).says("record 2:");
+    env.deploy_record(&["verify"]).expect(0);
+}
+
+#[test]
+fn one_commit_with_monstrous_words_does_not_stop_a_deployment() {
+    let env = TestEnv::new();
+    env.deploy_record(&["record", "-e", "production", "--version", "1", "--status", "success"]).expect(0);
+    for number in 0..20 {
+        let author = format!("--author={} <a@acme.example>", format!("{number}").repeat(30_000));
+        let ticket = format!("{}-{number}1", "T".repeat(60_000));
+        env.git_with(&["commit", "--quiet", "--allow-empty", &author, "-F", "-"], ticket.as_bytes());
+    }
+    env.deploy_record(&["run", "-e", "production", "--", "true"]).expect(0);
+    env.deploy_record(&["verify"]).expect(0);
+}
+
+#[test]
+fn what_is_no_file_is_no_configuration_and_no_key() {
+    let env = TestEnv::new();
+    env.run(OsStr::new("mkfifo"), &["pipe"], b"");
+    for path in ["/dev/zero", "pipe", "."] {
+        env.deploy_record(&["log", "--config", path]).expect(2).says("is no file of at most 1 MiB");
+        env.deploy_record(&["log", "--allowed-signers", path]).expect(2).says("is no file of at most 1 MiB");
+        env.deploy_record(&["run", "-e", "x", "--key", path, "--", "true"]).expect(2);
+    }
+    env.run(OsStr::new("ln"), &["-s", "nowhere", ".deploy-record.yml"], b"");
+    env.deploy_record(&["log"]).expect(2).says(".deploy-record.yml");
+}
+
+#[test]
 fn the_command_does_not_see_the_signing_key() {
     let mut env = TestEnv::new();
     let key = env.key("key", "ed25519");

@@ -134,3 +134,31 @@ fn a_lock_that_was_left_behind_is_named() {
     std::fs::write(env.path().join(".git/refs/heads/deploy-log.lock"), "").expect("a lock");
     record(&env, "2", &["--timeout", "1"]).expect(3).says("deploy-log.lock");
 }
+
+#[test]
+fn a_run_that_waits_for_the_server_can_be_stopped() {
+    let server = GitServer::http();
+    let env = job(&server);
+    server.inject(Fault { step: Step::Any, failure: Failure::Hang, times: usize::MAX });
+    let run = ["run", "-e", "production", "--", "touch", "ran"];
+    let mut child = env.command(env!("CARGO_BIN_EXE_deploy-record").as_ref(), &run).spawn().expect("a child");
+    sleep(Duration::from_secs(1));
+    let begin = std::time::Instant::now();
+    assert_eq!(env.run("kill".as_ref(), &["-TERM", &child.id().to_string()], b"").code, 0);
+    assert_eq!(child.wait().expect("an end").code(), Some(143));
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+    assert!(!env.path().join("ran").exists());
+}
+
+#[test]
+fn an_answer_on_the_way_back_does_not_hide_what_the_server_did() {
+    for status in [403, 404, 408, 429] {
+        let server = GitServer::http();
+        let env = job(&server);
+        // the push goes through, and somebody between answers with this status
+        server.inject(Fault { step: Step::Push, failure: Failure::StatusAfter(status), times: 1 });
+        record(&env, "3", &[]).expect(0).says("record 3:");
+        assert_eq!(env.records(server.repository()).len(), 3, "{status}");
+        env.deploy_record(&["verify"]).expect(0);
+    }
+}

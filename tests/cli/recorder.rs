@@ -74,7 +74,6 @@ impl Log {
             signer,
             redactor: &redactor,
             now: Box::new(move || time(seconds).utc()),
-            checks_clock: false,
             on_retry: Box::new(|_| {}),
         };
         let id = random_id().expect("an id");
@@ -137,7 +136,7 @@ fn a_clock_may_be_five_minutes_behind_the_newest_record_and_no_more() {
     let behind = log.append_at(&pipeline(), "2", 0).expect("recorded");
     assert_eq!(behind.record.recorded_at, time(300));
     match log.append_at(&pipeline(), "3", -1) {
-        Err(RecordError::Clock(words)) => assert!(words.contains("the newest record is from"), "{words}"),
+        Err(RecordError::Clock(words)) => assert!(words.contains("the newest record, 2 by `ci:main`, is from"), "{words}"),
         other => panic!("{other:?}"),
     }
     let dates = log.env.git(&["log", "--format=%ct", "deploy-log"]);

@@ -213,6 +213,42 @@ fn a_server_that_is_down_for_a_moment_is_asked_again() {
 }
 
 #[test]
+fn no_credential_goes_to_another_host() {
+    let (server, other) = (GitServer::http(), GitServer::http());
+    let mut env = TestEnv::gitlab_job(&server);
+    // a server that points elsewhere
+    let elsewhere = format!("{}/info/refs?service=git-upload-pack", other.project_url());
+    inject(&server, Step::RefsForFetch, Failure::RedirectTo(elsewhere), usize::MAX);
+    env.deploy_record(&RECORD).expect(3).says("the server redirects to").says("give its new address");
+    assert!(other.requests().is_empty(), "{:?}", other.requests());
+    return_to_normal(&server);
+    // a log on another server than the job's: a variable can't name it, the default branch can, and no job token goes there
+    env.set("DEPLOY_RECORD_LOG", &other.project_url());
+    env.set("DEPLOY_RECORD_TOKEN", server.job_token());
+    env.deploy_record(&RECORD).expect(2).says("named by no flag or variable");
+    assert!(other.requests().is_empty(), "{:?}", other.requests());
+    env.unset("DEPLOY_RECORD_LOG");
+    env.unset("DEPLOY_RECORD_TOKEN");
+    std::fs::write(env.path().join(".deploy-record.yml"), format!("log: {{ url: \"{}\" }}\n", other.project_url()))
+        .expect("config");
+    env.git(&["add", ".deploy-record.yml"]);
+    env.commit("Keep the log elsewhere");
+    let push = || env.git(&["push", "--quiet", &server.repository().display().to_string(), "HEAD:main"]);
+    push();
+    env.deploy_record(&RECORD).expect(3).says("the token is wrong, expired, or missing");
+    assert!(!other.requests().is_empty() && other.requests().iter().all(|request| request.user.is_none()));
+    env.git(&["rm", "--quiet", ".deploy-record.yml"]);
+    env.commit("Keep the log here again");
+    push();
+    // a redirect within the same server is followed
+    let moved = server.add_repository("grp/moved.git");
+    env.git(&["push", "--quiet", &moved.display().to_string(), "HEAD:main"]);
+    let there = format!("{}/grp/moved.git/info/refs?service=git-upload-pack", server.url());
+    inject(&server, Step::RefsForFetch, Failure::RedirectTo(there), 1);
+    env.deploy_record(&["log"]).expect(3).says("there is no log");
+}
+
+#[test]
 fn the_default_branch_decides() {
     let server = GitServer::http();
     let mut env = TestEnv::gitlab_job(&server);

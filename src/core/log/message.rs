@@ -12,6 +12,7 @@
 //! in their full-width forms.
 
 use crate::core::checkpoint::Checkpoint;
+use crate::core::escape::terminal;
 use crate::core::record::{Digest, Kind, Record};
 
 /// What the trailers of a log commit say.
@@ -83,6 +84,7 @@ pub fn trailers(message: &str) -> Result<Trailers, String> {
     })
 }
 
+/// Characters that act without being seen become visible, and GitLab's signs full-width.
 fn defuse(text: &str) -> String {
     let full_width = |character| match character {
         '#' => '＃',
@@ -91,7 +93,7 @@ fn defuse(text: &str) -> String {
         '&' => '＆',
         other => other,
     };
-    text.chars().map(full_width).collect()
+    terminal(text).chars().map(full_width).collect()
 }
 
 #[cfg(test)]
@@ -105,10 +107,10 @@ mod tests {
     #[test]
     fn trailers_read_back() {
         let mut record = crate::core::record::tests::example(Kind::Deployment);
-        record.version = crate::core::record::Line::clean("1.0 closes #12, see !3 @all & co");
+        record.version = crate::core::record::Line::clean("1.0 closes #12, see !3 @all & co \u{202e}");
         let message = compose(&record, digest("r"), digest("s"));
         let subject = message.lines().next().expect("subject");
-        assert!(!subject.contains(['#', '!', '@', '&']), "{subject}");
+        assert!(!subject.contains(['#', '!', '@', '&', '\u{202e}']), "{subject}");
         let trailers = trailers(&message).expect("trailers");
         assert_eq!((trailers.seq, trailers.record, trailers.state), (record.seq, digest("r"), digest("s")));
         assert_eq!(trailers.checkpoint.sha256, digest("r"));

@@ -17,6 +17,8 @@ pub(super) fn of(value: &str) -> Vec<String> {
     let mut spellings = vec![
         value.to_owned(),
         value.replace("\r\n", "\n"),
+        value.replace("\r\n", "\n").replace('\r', "\n"),
+        on_one_line(value),
         json_escaped(value),
         non_ascii_escaped(value, false),
         non_ascii_escaped(value, true),
@@ -41,6 +43,12 @@ pub(super) fn base64_within(value: &[u8], shift: usize) -> String {
     let whole = bytes.len() * 8 / 6;
     let encoded = base64(&bytes);
     encoded.get(first_own..whole).unwrap_or_default().to_owned()
+}
+
+/// As a record's lines have it: control characters become blanks.
+fn on_one_line(value: &str) -> String {
+    let line: String = value.chars().map(|character| if character.is_control() { ' ' } else { character }).collect();
+    line.trim().to_owned()
 }
 
 fn base64_spellings(value: &[u8]) -> Vec<String> {

@@ -121,6 +121,10 @@ impl<'a> Visit<'a> {
         if self.failure == Some(Failure::CutAfter) {
             return Ok(ControlFlow::Break(()));
         }
+        let response = match self.failure {
+            Some(Failure::StatusAfter(status)) => Response::text(status, "not by us"),
+            _ => response,
+        };
         self.shared.log.set_status(self.place, response.status);
         let bytes = response.to_bytes();
         if self.failure == Some(Failure::CutResponse) {
@@ -144,6 +148,7 @@ impl<'a> Visit<'a> {
             | Failure::CutRequest
             | Failure::CutAfter
             | Failure::CutResponse
+            | Failure::StatusAfter(_)
             | Failure::Decline(_) => None,
         }
     }

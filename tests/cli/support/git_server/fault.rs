@@ -34,6 +34,8 @@ pub enum Failure {
     CutRequest,
     /// git does what was asked, then the connection is closed without an answer.
     CutAfter,
+    /// git does what was asked, and something between answers with this status.
+    StatusAfter(u16),
     /// git does what was asked, half of its answer is sent, then the connection is closed.
     CutResponse,
     /// Status 200 and the content type that git asked for, with a body that is not git's.
