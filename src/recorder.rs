@@ -190,7 +190,7 @@ impl Recorder<'_> {
         let base = tip.map(|tip| tip.newest.commit().clone());
         let receipt = Receipt { checkpoint: checkpoint(&record), record, redacted, is_new_log: base.is_none() };
         let commit = self.write(&receipt.record, state, base.as_ref())?;
-        self.publish(&commit, base, exchange, &receipt, attempts)
+        self.publish(&commit, base, deadline.at_most(attempts.exchange), &receipt, attempts)
     }
 
     fn publish(

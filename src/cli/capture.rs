@@ -20,6 +20,7 @@ use crate::repo::{Checkout, Deepened, default_ticket_pattern};
 use anyhow::anyhow;
 use clap::Args;
 use regex::Regex;
+use std::cell::RefCell;
 
 /// What is deployed, and where to.
 #[derive(Args, Debug)]
@@ -70,6 +71,8 @@ pub struct Delivery {
     is_other_project: bool,
     provenance: Provenance,
     pattern: Regex,
+    /// What was compared last: with what, and what came of it.
+    compared: RefCell<Option<(Option<Delivered>, Option<Changes>)>>,
 }
 
 /// How a deployment stands, and when.
@@ -132,6 +135,7 @@ impl Delivery {
             is_other_project: is_other,
             provenance,
             pattern: pattern(settings)?,
+            compared: RefCell::default(),
         })
     }
 
@@ -141,7 +145,12 @@ impl Delivery {
     }
 
     /// The record of this deployment as it stands, on top of this log.
-    pub fn record(&self, known: &Known, progress: Progress, changes: Option<Changes>, previous: Option<Delivered>) -> Record {
+    ///
+    /// # Errors
+    /// Where the log can't be read.
+    pub fn record(&self, known: &Known, progress: Progress, ctx: &Context, settings: &Settings) -> Result<Record, RecordError> {
+        let previous = self.previous(known)?;
+        let changes = self.changes(previous.as_ref(), ctx, settings);
         let provenance =
             Provenance { status: Some(progress.strength), times: Some(progress.strength), ..self.provenance.clone() };
         let mut record = Record::draft(Kind::Deployment);
@@ -162,19 +171,16 @@ impl Delivery {
         record.finishes = progress.finishes;
         record.change_note = self.change_note.clone();
         record.provenance = Some(provenance);
-        record
+        record.policy = settings.policy.clone();
+        Ok(record)
     }
 
     /// The record of a start. A job that deployed the same before gets the next attempt, so that a second run in one job is a
     /// second deployment and not taken for a repetition of the first.
-    pub fn start(
-        &self,
-        known: &Known,
-        at: Time,
-        previous: Option<Delivered>,
-        changes: Option<Changes>,
-        settings: &Settings,
-    ) -> Record {
+    ///
+    /// # Errors
+    /// Where the log can't be read.
+    pub fn start(&self, known: &Known, at: Time, ctx: &Context, settings: &Settings) -> Result<Record, RecordError> {
         let progress = Progress {
             status: Status::Running,
             started_at: at,
@@ -182,8 +188,7 @@ impl Delivery {
             finishes: None,
             strength: Strength::Observed,
         };
-        let mut record = self.record(known, progress, changes, previous);
-        record.policy = settings.policy.clone();
+        let mut record = self.record(known, progress, ctx, settings)?;
         if let Some(state) = known.state() {
             let mut attempt = 1;
             while state.recorded_by_job(&record).is_some() {
@@ -193,22 +198,35 @@ impl Delivery {
                 }
             }
         }
-        record
+        Ok(record)
     }
 
     /// What runs there now, as the log knows it.
     ///
     /// # Errors
     /// Where the log can't be read.
-    pub fn previous(&self, known: &Known) -> Result<Option<Delivered>, RecordError> {
+    fn previous(&self, known: &Known) -> Result<Option<Delivered>, RecordError> {
         let project = self.project_in(known.state());
         let key = PlaceKey::new(project.as_ref(), self.service.as_ref(), &self.environment.name);
         let runs = known.place(&key)?.and_then(|place| place.runs);
         Ok(runs.map(|runs| Delivered { seq: runs.seq, version: runs.version, sha: runs.sha, newer: Default::default() }))
     }
 
-    /// What is new since then; history that a shallow clone lacks is fetched, or marked as missing.
-    pub fn changes(&self, previous: Option<&Delivered>, ctx: &Context, settings: &Settings) -> Option<Changes> {
+    /// What is new since then; history that a shallow clone lacks is fetched, or marked as missing. Compared once, however often
+    /// the append is tried.
+    fn changes(&self, previous: Option<&Delivered>, ctx: &Context, settings: &Settings) -> Option<Changes> {
+        let mut compared = self.compared.borrow_mut();
+        match &*compared {
+            Some((same, changes)) if same.as_ref() == previous => changes.clone(),
+            _ => {
+                let changes = self.compute_changes(previous, ctx, settings);
+                *compared = Some((previous.cloned(), changes.clone()));
+                changes
+            }
+        }
+    }
+
+    fn compute_changes(&self, previous: Option<&Delivered>, ctx: &Context, settings: &Settings) -> Option<Changes> {
         let known = self.changes_in_git(previous, ctx, settings);
         let mut changes = known.unwrap_or_default();
         for ticket in self.tickets.iter().rev() {

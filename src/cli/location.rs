@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::exit::Failure;
 use crate::ci::CiFacts;
+use crate::core::escape::shell_quoted;
 use crate::git::{Credentials, GitRemote};
 use crate::repo::Checkout;
 use crate::store::LogStore;
@@ -78,7 +79,7 @@ impl Location {
         let Some((name, url)) = checkout.remote_with_branch(branch) else {
             return Ok(Location::Local(checkout.git_dir().to_path_buf()));
         };
-        if checkout.branch_commit(branch).is_some_and(|commit| checkout.resolve(&format!("{name}/{branch}")) != Some(commit)) {
+        if checkout.branch_commit(branch).is_some_and(|own| !checkout.contains(&format!("{name}/{branch}"), &own)) {
             ctx.ui.warn(&format!(
                 "there are two logs: this repository's own branch `{branch}`, and that of `{name}`, which is meant here; \
                  `--log local` names the other"
@@ -129,6 +130,16 @@ impl Location {
         match self {
             Location::Remote { url, .. } => Some(url),
             Location::Local(_) | Location::Tracking { .. } => None,
+        }
+    }
+
+    /// `git`, as it is called to reach the log's objects: in the log's own repository where that is another one than at hand.
+    pub fn git_words(&self, checkout: Option<&Checkout>) -> String {
+        match self {
+            Location::Local(path) if checkout.is_none_or(|checkout| !self.is_at(checkout.git_dir())) => {
+                format!("git -C {}", shell_quoted(&path.display().to_string()))
+            }
+            _ => "git".to_owned(),
         }
     }
 

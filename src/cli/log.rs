@@ -120,7 +120,12 @@ impl Listing {
             self.has_damage = true;
             ctx.ui.warn(&format!("record {} is not the one that the next names; see `deploy-record verify`", row.record.seq));
         }
-        self.closed.extend(row.record.finishes);
+        if row.errors.is_empty() {
+            self.closed.extend(row.record.finishes);
+        } else {
+            self.has_damage = true;
+            ctx.ui.warn(&format!("record {} does not verify: {}", row.record.seq, row.errors[0].code));
+        }
         if self.closed.contains(&row.record.seq) || !args.wants(&row.record, ctx.now()) {
             return true;
         }
@@ -132,7 +137,7 @@ impl Listing {
     }
 
     fn is_sound(&self) -> bool {
-        !self.has_damage && self.rows.iter().all(|row| row.errors.is_empty())
+        !self.has_damage
     }
 }
 

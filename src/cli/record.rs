@@ -1,6 +1,6 @@
 //! `deploy-record record`: one finished deployment in one step.
 
-use super::capture::{Delivery, DeliveryArgs, Progress};
+use super::capture::{Delivery, DeliveryArgs, Progress, not_recorded};
 use super::context::Context;
 use super::exit::{Exit, Failure};
 use super::settings::Settings;
@@ -39,6 +39,10 @@ const ENDS: &[Status] = &[Status::Success, Status::Failed, Status::Canceled, Sta
 /// Records it.
 pub fn run(args: &RecordArgs, ctx: &Context) -> Result<Exit, Failure> {
     let settings = Settings::load(ctx)?;
+    if let Some(reason) = not_recorded(&args.delivery, &settings) {
+        ctx.ui.say(&format!("not recorded: {reason}"));
+        return Ok(Exit::Done);
+    }
     let delivery = Delivery::gather(&args.delivery, ctx, &settings)?;
     let at = happened_at(args, ctx)?;
     let make = |known: &Known, settings: &Settings| draft(args, ctx, settings, &delivery, known, at);
@@ -73,13 +77,9 @@ fn draft(
     known: &Known,
     at: Time,
 ) -> Result<Draft, RecordError> {
-    let previous = delivery.previous(known)?;
-    let changes = delivery.changes(previous.as_ref(), ctx, settings);
     let finished_at = (args.status != Status::Unknown).then_some(at);
     let progress = Progress { status: args.status, started_at: at, finished_at, finishes: None, strength: Strength::Asserted };
-    let mut record = delivery.record(known, progress, changes, previous);
-    record.policy = settings.policy.clone();
-    Ok(Draft(record))
+    Ok(Draft(delivery.record(known, progress, ctx, settings)?))
 }
 
 fn happened_at(args: &RecordArgs, ctx: &Context) -> Result<Time, Failure> {

@@ -7,7 +7,7 @@ use super::settings::Settings;
 use super::view;
 use super::writer::LogWriter;
 use crate::command::{self, Finished, Signals};
-use crate::core::record::{Changes, Delivered, Record, Status, Time};
+use crate::core::record::{Record, Status, Time};
 use crate::recorder::{Appended, Draft, Known, Receipt, Recorder, random_id};
 use clap::Args;
 use std::ffi::OsString;
@@ -40,6 +40,9 @@ pub fn run(args: &Run, ctx: &Context) -> Result<Exit, Failure> {
     let settings = Settings::load(ctx)?;
     if let Some(reason) = not_recorded(&args.delivery, &settings) {
         ctx.ui.say(&format!("not recorded: {reason}"));
+        if args.dry_run {
+            return Ok(Exit::Done);
+        }
         signals.end_preparation();
         return Ok(Exit::Command(execute(args, &signals).exit_code()));
     }
@@ -81,16 +84,9 @@ impl Recorded<'_> {
     fn start(&self) -> Result<Started, Failure> {
         let at = Time::new(self.ctx.now());
         let id = random_id().map_err(Failure::unable)?;
-        let mut compared: Option<(Option<Delivered>, Option<Changes>)> = None;
         let mut made = None;
         let appended = self.recorder.append(&id, self.ctx.deadline(), &mut |known| {
-            let previous = self.delivery.previous(known)?;
-            let changes = match compared.take() {
-                Some((same, changes)) if same == previous => changes,
-                _ => self.delivery.changes(previous.as_ref(), self.ctx, &self.writer.settings),
-            };
-            compared = Some((previous.clone(), changes.clone()));
-            let record = self.delivery.start(known, at, previous, changes, &self.writer.settings);
+            let record = self.delivery.start(known, at, self.ctx, &self.writer.settings)?;
             made = Some(record.clone());
             Ok(Draft(record))
         })?;
@@ -161,9 +157,7 @@ impl Recorded<'_> {
 fn show(args: &Run, ctx: &Context, settings: &Settings, delivery: &Delivery) -> Result<Exit, Failure> {
     let store = settings.open_log(ctx)?;
     let known = Known::fetch(&store, &settings.trust, ctx.deadline())?;
-    let previous = delivery.previous(&known)?;
-    let changes = delivery.changes(previous.as_ref(), ctx, settings);
-    let record = delivery.start(&known, Time::new(ctx.now()), previous, changes, settings);
+    let record = delivery.start(&known, Time::new(ctx.now()), ctx, settings)?;
     let program = args.command[0].to_string_lossy();
     ctx.ui.say(&format!("would run `{program}`, and record this start and its outcome:"));
     ctx.ui.result(&view::draft(&record, &ctx.redactor(&settings.config.redact.allow)));

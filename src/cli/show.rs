@@ -6,8 +6,9 @@ use super::log::Newest;
 use super::settings::Settings;
 use super::{Format, view};
 use crate::core::escape::{shell_quoted, terminal};
-use crate::core::finding::Finding;
+use crate::core::finding::{Code, Finding};
 use crate::core::log::entry::{self, Inspected, RawEntry};
+use crate::core::log::message;
 use crate::core::record::Record;
 use crate::core::record::shape::FieldType as _;
 use crate::ui::json::json_pretty;
@@ -42,6 +43,9 @@ pub fn run(args: &Show, ctx: &Context) -> Result<Exit, Failure> {
         match inspected.record.clone() {
             Some(record) if record.seq == args.seq => break Shown { entry, inspected, record, closed_by },
             Some(record) if record.finishes == Some(args.seq) => closed_by = Some(record.seq),
+            None if message::trailers(&entry.message).is_ok_and(|trailers| trailers.seq == args.seq) => {
+                return Err(unreadable(args.seq, &inspected));
+            }
             _ => {}
         }
     };
@@ -57,6 +61,15 @@ pub fn run(args: &Show, ctx: &Context) -> Result<Exit, Failure> {
         (true, false) => Exit::Unable,
         (true, true) => Exit::Done,
     })
+}
+
+/// A record that stands in the log and can't be shown.
+fn unreadable(seq: u64, inspected: &Inspected) -> Failure {
+    let is_newer = inspected.findings.iter().any(|finding| finding.code == Code::RecordNewer);
+    let words = if is_newer { "is of a later version" } else { "can't be read" };
+    let exit = if is_newer { Exit::Usage } else { Exit::No };
+    let hints = inspected.findings.iter().map(describe).collect();
+    Failure { exit, error: anyhow!("record {seq} {words}"), hints }
 }
 
 struct Shown {
@@ -115,9 +128,10 @@ impl Shown {
         let time = self.record.recorded_at.utc().format("%Y%m%d%H%M%SZ");
         let fetch = settings.location.address().map(|url| format!("git fetch {url} {}", shell_quoted(&settings.branch)));
         let signers = settings.allowed_signers_by_hand(ctx);
+        let git = settings.location.git_words(settings.checkout.as_ref());
         let own = [
-            format!("git cat-file blob {commit}:record.json > record.json"),
-            format!("git cat-file blob {commit}:record.json.sig > record.json.sig"),
+            format!("{git} cat-file blob {commit}:record.json > record.json"),
+            format!("{git} cat-file blob {commit}:record.json.sig > record.json.sig"),
             format!(
                 "ssh-keygen -Y verify -O verify-time={time} -f allowed_signers -I '{}' -n deploy-record -s record.json.sig < record.json",
                 self.record.signer

@@ -61,7 +61,7 @@ fn places(known: &Known, state: &State, now: DateTime<Utc>) -> Result<Table, Fai
         let whole = known.place(&place.key())?;
         let mut row = cells(whole.as_ref().unwrap_or(place), now);
         if has_projects {
-            row.insert(0, place.path.as_ref().map_or_else(|| state.project_name(place.project), ToString::to_string));
+            row.insert(0, state.project_name(place.project, place.path.as_ref()));
         }
         table.row(row);
     }

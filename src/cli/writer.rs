@@ -30,6 +30,7 @@ impl<'a> LogWriter<'a> {
     pub fn open(ctx: &'a Context, mut settings: Settings, environment: &Name) -> Result<LogWriter<'a>, Failure> {
         settings.location.check_writable()?;
         let store = settings.open_log(ctx)?;
+        store.check_writable().map_err(Failure::usage)?;
         refuse_second_log(ctx, &settings)?;
         let signer = identity::signer(ctx, &mut settings, environment)?;
         let is_elsewhere = settings.ci.is_none()

@@ -222,8 +222,9 @@ impl<'a> Verifier<'a> {
         }
         let here = PlaceKey::of(record).and_then(|key| self.places.get(&key).cloned());
         if record.prev_here != here {
-            let words =
-                |pointer: &Option<Pointer>| pointer.as_ref().map_or("none".to_owned(), |pointer| pointer.seq.to_string());
+            let words = |pointer: &Option<Pointer>| {
+                pointer.as_ref().map_or("none".to_owned(), |pointer| format!("record {}, {}", pointer.seq, pointer.sha256))
+            };
             let message = format!("its `prev_here` is {}, expected {}", words(&record.prev_here), words(&here));
             self.add_finding(Code::PreviousHere, entry, seq, message);
         }
@@ -244,6 +245,7 @@ impl<'a> Verifier<'a> {
         }
         let Some(start) = record.finishes else { return };
         let (code, message) = match self.starts.get_mut(&start) {
+            None if self.report.newer > 0 => return, // it may be one of those that this version can't read
             None => (Code::FinishUnpaired, format!("it closes record {start}, which is no start")),
             Some(open) if open.attempt != Attempt::of(record) => {
                 (Code::FinishUnpaired, format!("it closes record {start}, which is another deployment's"))
@@ -286,8 +288,10 @@ impl<'a> Verifier<'a> {
     fn skip_unreadable(&mut self, inspected: &Inspected, seq: u64, read_state: &dyn Fn() -> Option<Vec<u8>>) {
         let pointer = Pointer::to(seq, inspected.digest);
         self.report.newer += inspected.findings.iter().filter(|finding| finding.code == Code::RecordNewer).count() as u64;
-        if let Some(state) = read_state().and_then(|bytes| State::parse(&bytes).ok()) {
-            self.state = Some(state);
+        self.state = read_state().and_then(|bytes| State::parse(&bytes).ok()).or_else(|| self.state.take());
+        // what it is about only its own state tells
+        for place in self.state.iter().flat_map(|state| &state.places) {
+            self.places.insert(place.key(), place.newest.clone());
         }
         if let Some(head) = &mut self.report.head {
             (head.seq, head.sha256) = (seq, inspected.digest);
@@ -345,7 +349,10 @@ impl<'a> Verifier<'a> {
                 (Code::CheckpointMissing, format!("the checkpoint is of log {}, this is log {own}", checkpoint.log))
             }
             Some(digest) if *digest == checkpoint.sha256 => {
-                self.report.held.push(checkpoint.clone());
+                let is_before = |finding: &&Finding| finding.seq.is_none_or(|seq| seq <= checkpoint.seq);
+                if !self.report.findings.iter().filter(|finding| finding.is_error()).any(|finding| is_before(&finding)) {
+                    self.report.held.push(checkpoint.clone());
+                }
                 return;
             }
             Some(digest) => (

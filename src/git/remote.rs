@@ -107,8 +107,13 @@ impl GitRemote {
             };
             tries += 1;
             let pause = http::pause(tries);
-            let is_hopeless = matches!(failure, HttpError::Nonsense(_)) && tries >= FEW_TRIES;
-            if !failure.is_transient() || is_hopeless || deadline.remaining() <= pause {
+            let most = match failure {
+                HttpError::Nonsense(_) => FEW_TRIES,
+                // nobody listens, or there is no network: a laptop should not have to wait for the time limit
+                HttpError::Connect(_) => 2 * FEW_TRIES,
+                _ => u32::MAX,
+            };
+            if !failure.is_transient() || tries >= most || deadline.remaining() <= pause {
                 return Err(failure);
             }
             std::thread::sleep(pause);

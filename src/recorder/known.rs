@@ -61,9 +61,7 @@ impl<'a> Known<'a> {
             let going_on = earlier.earlier.is_some();
             match &mut place {
                 None => place = Some(earlier),
-                Some(place) => {
-                    (place.runs, place.good, place.earlier) = (earlier.runs, earlier.good, earlier.earlier);
-                }
+                Some(place) => place.join_earlier(earlier),
             }
             if !going_on {
                 break;
@@ -124,15 +122,14 @@ fn is_anchor(verified: &Verified, trust: &Trust) -> bool {
 /// Computes the state anew from the newest anchor on, and holds each record on the way against the one before it.
 fn check_steps(store: &LogStore, trust: &Trust, tip: &Tip, deadline: Deadline) -> Result<(), RecordError> {
     let mut steps: Vec<Verified> = Vec::new();
-    let stopped =
-        walk_back(store, tip.newest.commit(), deadline, &mut |entry| match entry::inspect(entry, trust, 0).verified() {
-            Err(findings) => Some(Err(damaged(store, findings))),
-            Ok(step) if is_anchor(&step, trust) => Some(Ok(entry.commit.clone())),
-            Ok(step) => {
-                steps.push(step);
-                None
-            }
-        });
+    let stopped = walk_back(store, tip.newest.commit(), deadline, &mut |entry| match verified(store, trust, entry) {
+        Err(error) => Some(Err(error)),
+        Ok(step) if is_anchor(&step, trust) => Some(Ok(entry.commit.clone())),
+        Ok(step) => {
+            steps.push(step);
+            None
+        }
+    });
     let base = stopped.map_err(Failed::into_error)?.transpose()?;
     let base = base.map(|commit| inspect_commit(store, trust, &commit)).transpose()?;
     let mut before = base.as_ref().map(|base| base.newest.pointer());
@@ -157,6 +154,15 @@ fn check_steps(store: &LogStore, trust: &Trust, tip: &Tip, deadline: Deadline) -
         Some(state) if state == tip.state => Ok(()),
         _ => Err(damaged(store, vec![finding(&tip.newest, Code::State, "`state.json` is not what the records make of it")])),
     }
+}
+
+/// The record of one commit, checked by itself.
+fn verified(store: &LogStore, trust: &Trust, entry: &RawEntry) -> Result<Verified, RecordError> {
+    let inspected = entry::inspect(entry, trust, 0);
+    if let Some(newer) = inspected.findings.iter().find(|finding| finding.code == Code::RecordNewer) {
+        return Err(RecordError::Newer(newer.message.clone()));
+    }
+    inspected.verified().map_err(|findings| damaged(store, findings))
 }
 
 /// Checks one commit by itself, its own signature and its state included.

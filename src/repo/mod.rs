@@ -4,8 +4,6 @@ mod changes;
 pub mod default_branch;
 mod history;
 mod ownership;
-#[cfg(test)]
-mod tests;
 mod version;
 
 pub use changes::default_ticket_pattern;
@@ -172,6 +170,13 @@ impl Checkout {
     /// The commit at which a branch of this repository stands.
     pub fn branch_commit(&self, branch: &str) -> Option<CommitId> {
         commit_id(self.repository.refname_to_id(&format!("refs/heads/{branch}")).ok()?)
+    }
+
+    /// Whether a revision is this commit or comes after it.
+    pub fn contains(&self, revision: &str, commit: &CommitId) -> bool {
+        let Some(revision) = self.resolve(revision) else { return false };
+        let ids = oid(&revision).and_then(|revision| Ok((revision, oid(commit)?)));
+        ids.is_ok_and(|(one, other)| one == other || self.repository.graph_descendant_of(one, other).unwrap_or(false))
     }
 
     /// The name of a remote, `origin` before others.

@@ -44,17 +44,26 @@ impl LogStore {
     /// The branch in a repository on this machine, read and updated in place.
     ///
     /// # Errors
-    /// Where the repository can't be opened, or the branch is checked out in it.
+    /// Where the repository can't be opened.
     pub fn local(path: &Path, branch: &str) -> Result<Self, StoreError> {
         let problem = |problem: String| StoreError::Repository { log: format!("the log at `{}`", path.display()), problem };
         let repository = Repository::open(path).map_err(|error| problem(explain(&error, path)))?;
         let reference = format!("refs/heads/{branch}");
-        let head = repository.find_reference("HEAD").ok();
-        let checked_out = head.and_then(|head| head.symbolic_target().ok().flatten().map(str::to_owned));
-        if !repository.is_bare() && checked_out.as_deref() == Some(reference.as_str()) {
-            return Err(problem(format!("the branch `{branch}` is checked out there; switch to another branch first")));
-        }
         Ok(LogStore { repository, branch: branch.to_owned(), reference, remote: None, is_read_only: false, _scratch: None })
+    }
+
+    /// Whether it can be appended to: not while the branch is checked out, since the files there would not follow.
+    ///
+    /// # Errors
+    /// Says what to do.
+    pub fn check_writable(&self) -> Result<(), StoreError> {
+        let head = self.repository.find_reference("HEAD").ok();
+        let checked_out = head.and_then(|head| head.symbolic_target().ok().flatten().map(str::to_owned));
+        if self.remote.is_some() || self.repository.is_bare() || checked_out.as_deref() != Some(self.reference.as_str()) {
+            return Ok(());
+        }
+        let problem = format!("the branch `{}` is checked out there; switch to another branch first", self.branch);
+        Err(StoreError::Repository { log: self.description(), problem })
     }
 
     /// What the last `git fetch` brought of a remote's branch: for reading only, nothing can be published to it.

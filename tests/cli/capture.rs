@@ -163,6 +163,10 @@ fn what_is_no_deployment_is_not_recorded_and_still_run() {
     for action in ["stop", "prepare", "verify", "access"] {
         env.set("CI_ENVIRONMENT_ACTION", action);
         env.deploy_record(&run).expect(4).shows("ran").says(&format!("`{action}`"));
+        env.deploy_record(&["run", "-e", "review/fix-1", "--", "true"]).expect(0).says("not recorded");
+        env.deploy_record(&["record", "--status", "success"]).expect(0).says("not recorded");
+        let dry = env.deploy_record(&["run", "--dry-run", "--", "echo", "really"]);
+        assert!(!dry.expect(0).stdout.contains("really"), "a dry run runs nothing");
     }
     let branches = env.git(&["-C", &server.repository().display().to_string(), "branch", "--list", "deploy-log"]);
     assert_eq!(branches, "");

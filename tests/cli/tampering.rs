@@ -97,6 +97,11 @@ fn an_unreadable_record() {
     let log = Log::new();
     log.replace_third("record.json", "{", "[");
     log.verify().expect(1).shows("record-unreadable").shows("prev record 4");
+    log.env.deploy_record(&["show", "3"]).expect(1).says("record 3 can't be read");
+    log.env.git(&["checkout", "--quiet", "deploy-log"]);
+    log.verify().expect(1);
+    let record = ["record", "-e", "production", "--version", "6", "--status", "success"];
+    log.env.deploy_record(&record).expect(2).says("is checked out there");
 }
 
 #[test]
@@ -104,6 +109,9 @@ fn a_damaged_signature() {
     let log = Log::new();
     log.replace_third("record.json.sig", "BEGIN", "BEGONE");
     log.verify().expect(1).shows("signature-damaged record 3");
+    log.env.deploy_record(&["log", "-e", "nowhere"]).expect(1).says("record 3 does not verify");
+    log.env.deploy_record(&["log"]).expect(1).shows("success, NOT VERIFIED");
+    log.env.deploy_record(&["show", "3"]).expect(1).shows("DOES NOT VERIFY");
 }
 
 #[test]

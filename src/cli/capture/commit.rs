@@ -53,7 +53,11 @@ pub(super) fn is_other_project(args: &DeliveryArgs, ci: Option<&CiFacts>, checko
         Some(ci) => ci.project.path.as_ref().map(ToString::to_string),
         None => checkout.and_then(Checkout::project_path),
     };
-    args.project.as_ref().is_some_and(|project| own.as_ref() != Some(project))
+    match (&args.project, own) {
+        // GitLab's paths are the same in any case
+        (Some(project), Some(own)) => !project.eq_ignore_ascii_case(&own),
+        _ => false,
+    }
 }
 
 /// Of another project's commit only its id is known, and only where it is given.

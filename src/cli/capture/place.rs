@@ -41,12 +41,13 @@ pub(super) fn environment(args: &DeliveryArgs, ctx: &Context, settings: &Setting
 /// Why this job's run is no deployment that is recorded; `None` where it is one.
 pub fn not_recorded(args: &DeliveryArgs, settings: &Settings) -> Option<String> {
     let environment = settings.ci.as_ref()?.environment.as_ref()?;
-    if args.environment.is_some() {
-        return None;
-    }
-    if !environment.is_deployment() {
+    let is_jobs_own = args.environment.as_deref().is_none_or(|name| name == environment.name.as_str());
+    if is_jobs_own && !environment.is_deployment() {
         let action = environment.action.as_deref().unwrap_or_default();
         return Some(format!("the job's environment action is `{action}`, so this is no deployment"));
+    }
+    if args.environment.is_some() {
+        return None;
     }
     let named = settings.config.environments.contains_key(environment.name.as_str());
     let by_custom = matches!(environment.tier, Tier::Production | Tier::Staging);
@@ -67,7 +68,7 @@ pub(super) fn service(args: &DeliveryArgs, settings: &Settings) -> Result<Option
 pub(super) fn project(args: &DeliveryArgs, ci: Option<&CiFacts>, checkout: Option<&Checkout>) -> Option<Project> {
     let own = ci.map(|ci| ci.project.clone());
     match (&args.project, own) {
-        (Some(path), Some(own)) if own.path.as_ref().map(Line::as_str) == Some(path.as_str()) => Some(own),
+        (Some(path), Some(own)) if own.path.as_ref().is_some_and(|own| own.as_str().eq_ignore_ascii_case(path)) => Some(own),
         (Some(path), _) => Some(Project { path: Line::clean(path), ..Project::default() }),
         (None, Some(own)) => Some(own),
         (None, None) => {

@@ -5,10 +5,13 @@
 
 use super::{late, message};
 use crate::core::finding::{Code, Finding};
-use crate::core::record::{CommitId, Digest, Id, Kind, LARGEST_RECORD, Name, ParseError, Person, Pointer, Record, Strength};
+use crate::core::record::{
+    CommitId, Digest, Id, Kind, LARGEST_RECORD, Name, ParseError, Person, Pointer, Record, Strength, Time, json,
+};
 use crate::core::seal::{self, SealError};
 use crate::core::trust::{AllowedSigners, Distrust, Revocation, revoked};
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use sha1::{Digest as _, Sha1};
 use ssh_key::PublicKey;
 
@@ -203,7 +206,7 @@ pub fn inspect(entry: &RawEntry, trust: &Trust, place: u64) -> Inspected {
     }
     inspection.check_files();
     let key = inspection.check_signature();
-    let Some(record) = inspection.read_record(key.as_ref(), trust) else {
+    let Some(record) = inspection.read_record(key.as_ref(), trust, place) else {
         let fingerprint = key.as_ref().map(seal::fingerprint);
         return Inspected { fingerprint, ..nothing(inspection.findings) };
     };
@@ -291,7 +294,7 @@ impl Inspection<'_> {
     }
 
     /// Only what a trusted key signed can be a later version's record; the same words from anybody else are damage.
-    fn read_record(&mut self, key: Option<&PublicKey>, trust: &Trust) -> Option<Record> {
+    fn read_record(&mut self, key: Option<&PublicKey>, trust: &Trust, place: u64) -> Option<Record> {
         let size = self.entry.file("record.json").map_or(0, |file| file.size);
         let parsed = match usize::try_from(size) {
             Ok(size) if size <= LARGEST_RECORD => Record::parse(&self.entry.record),
@@ -301,10 +304,20 @@ impl Inspection<'_> {
             Ok(record) => return Some(record),
             Err(error) => error,
         };
-        let is_trusted = |key| trust.signers.as_ref().is_none_or(|signers| signers.principals_of(key).is_some());
-        let is_newer = matches!(error, ParseError::Newer { .. }) && key.is_some_and(is_trusted);
+        let is_newer = matches!(error, ParseError::Newer { .. }) && key.is_some_and(|key| self.is_trusted(key, trust, place));
         self.add(if is_newer { Code::RecordNewer } else { Code::RecordUnreadable }, error.to_string());
         None
+    }
+
+    /// Whether the key may sign, as far as a record that can't be read tells: every version has `signer`, `recorded_at` and `seq`.
+    fn is_trusted(&self, key: &PublicKey, trust: &Trust, place: u64) -> bool {
+        let Ok(value) = json::read(&self.entry.record) else { return false };
+        let text = |field: &str| value.get(field).and_then(Value::as_str);
+        let signer = text("signer").and_then(|signer| Name::new(signer).ok());
+        let at = text("recorded_at").and_then(|at| at.parse::<Time>().ok());
+        let (Some(signer), Some(at), Some(seq)) = (signer, at, value.get("seq").and_then(Value::as_u64)) else { return false };
+        let hides = place == 0 && trust.is_revoked_somewhere(&seal::fingerprint(key));
+        !hides && trust.check(&signer, key, seal::NAMESPACE_RECORD, at.utc(), place.max(seq)).is_ok()
     }
 
     fn check_signature(&mut self) -> Option<PublicKey> {

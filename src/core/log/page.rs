@@ -3,7 +3,7 @@
 
 use super::message;
 use crate::core::escape::{markdown_inline, shell_quoted};
-use crate::core::record::{Kind, Name, Person, Record, Status, Time};
+use crate::core::record::{Kind, Line, Name, Person, Record, Status, Time};
 use crate::core::state::{Mark, OpenReview, Place, Recent, State};
 use crate::core::time::readable;
 use minijinja::syntax::SyntaxConfig;
@@ -72,7 +72,7 @@ fn running(state: &State, place: &Place) -> Option<Row> {
     let runs = place.runs.as_ref()?;
     Some(Row {
         seq: runs.seq,
-        place: place_name(state, place.project, place.service.as_ref(), &place.environment),
+        place: place_name(state, (place.project, place.path.as_ref()), place.service.as_ref(), &place.environment),
         version: runs.version.to_string(),
         sha: runs.sha.as_ref().map(|sha| sha.short().to_owned()).unwrap_or_default(),
         when: readable(runs.at.utc()),
@@ -85,7 +85,7 @@ fn running(state: &State, place: &Place) -> Option<Row> {
 fn open(state: &State, place: &Place) -> impl Iterator<Item = Row> {
     place.open.iter().map(move |open| Row {
         seq: open.seq,
-        place: place_name(state, place.project, place.service.as_ref(), &place.environment),
+        place: place_name(state, (place.project, place.path.as_ref()), place.service.as_ref(), &place.environment),
         version: open.version.to_string(),
         when: readable(open.started_at.utc()),
         ..Row::default()
@@ -100,7 +100,7 @@ fn recent(state: &State, recent: &Recent) -> Row {
     };
     Row {
         seq: recent.seq,
-        place: place_name(state, recent.project, recent.service.as_ref(), &recent.environment),
+        place: place_name(state, (recent.project, recent.path.as_ref()), recent.service.as_ref(), &recent.environment),
         version: recent.version.to_string(),
         when: readable(recent.started_at.utc()),
         took: recent.finished_at.map(|end| took(recent.started_at, end)).unwrap_or_default(),
@@ -115,7 +115,7 @@ fn recent(state: &State, recent: &Recent) -> Row {
 fn review(state: &State, review: &OpenReview) -> Row {
     Row {
         seq: review.seq,
-        place: place_name(state, review.project, review.service.as_ref(), &review.environment),
+        place: place_name(state, (review.project, review.path.as_ref()), review.service.as_ref(), &review.environment),
         version: review.version.to_string(),
         when: review.due.map(|due| readable(due.utc())).unwrap_or_default(),
         who: review.assignee.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -126,7 +126,7 @@ fn review(state: &State, review: &OpenReview) -> Row {
 fn mark(state: &State, mark: &Mark) -> Row {
     Row {
         seq: mark.seq,
-        place: place_name(state, mark.project, mark.service.as_ref(), &mark.environment),
+        place: place_name(state, (mark.project, mark.path.as_ref()), mark.service.as_ref(), &mark.environment),
         version: mark.version.to_string(),
         when: readable(mark.at.utc()),
         ..Row::default()
@@ -134,8 +134,8 @@ fn mark(state: &State, mark: &Mark) -> Row {
 }
 
 /// Project, service and environment, the project only where the log knows several.
-fn place_name(state: &State, project: Option<u64>, service: Option<&Name>, environment: &Name) -> String {
-    let project = state.has_several_projects().then(|| state.project_name(project));
+fn place_name(state: &State, (id, path): (Option<u64>, Option<&Line>), service: Option<&Name>, environment: &Name) -> String {
+    let project = state.has_several_projects().then(|| state.project_name(id, path));
     let parts = [project, service.map(ToString::to_string), Some(environment.to_string())];
     parts.into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
 }

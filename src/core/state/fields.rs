@@ -50,9 +50,11 @@ shape! {
         tier: Tier,
         /// The newest record about it, of any kind.
         newest: Pointer,
-        /// Where this place had gone out and came back, and nothing has gone well since: the newest record before that, from
-        /// which on its history has to be looked up.
+        /// Where this place had gone out and came back, and nothing has gone well that began since: the newest record before that,
+        /// from which on its history has to be looked up.
         earlier: Option<Pointer>,
+        /// The highest number that a start can have which is open and not in `open`; absent where all of them are.
+        forgotten: Option<u64>,
         /// What runs there.
         runs: Option<Running>,
         /// The versions that last went well there, the newest first, at most five.
@@ -107,6 +109,8 @@ shape! {
         record: Pointer,
         /// The project that it is bound to.
         project: Option<u64>,
+        /// The project's path, where its number is not known.
+        path: Option<Line>,
         /// The service that it is bound to.
         service: Option<Name>,
         /// The environment that it is bound to.
@@ -129,6 +133,8 @@ shape! {
         finish: Option<u64>,
         /// GitLab's number for the project.
         project: Option<u64>,
+        /// The project's path, where its number is not known.
+        path: Option<Line>,
         /// The service.
         service: Option<Name>,
         /// The environment.
@@ -151,6 +157,8 @@ shape! {
         start: Option<u64>,
         /// GitLab's number for the project.
         project: Option<u64>,
+        /// The project's path, where its number is not known.
+        path: Option<Line>,
         /// The service.
         service: Option<Name>,
         /// The environment.
@@ -171,6 +179,8 @@ shape! {
         kind: Kind,
         /// GitLab's number for the project.
         project: Option<u64>,
+        /// The project's path, where its number is not known.
+        path: Option<Line>,
         /// The service.
         service: Option<Name>,
         /// The environment.

@@ -61,7 +61,7 @@ impl State {
         state.expire(record);
         let closes_nothing = record.finishes.is_some_and(|start| !state.closes(record, start));
         state.update_place(record, digest);
-        // a second end of one deployment changes nothing but the place's newest record
+        // a second end of one deployment does not count as one
         if !closes_nothing {
             state.update_debts(record);
             state.update_recent(record);
@@ -127,9 +127,10 @@ impl State {
     }
 
     /// A project's path, or where that is unknown, its number.
-    pub fn project_name(&self, id: Option<u64>) -> String {
-        let path = self.places.iter().rev().filter(|place| place.project == id).find_map(|place| place.path.as_ref());
-        path.map(ToString::to_string).or(id.map(|id| format!("project {id}"))).unwrap_or_default()
+    pub fn project_name(&self, id: Option<u64>, path: Option<&Line>) -> String {
+        let same = |place: &&Place| id.is_some() && place.project == id;
+        let known = self.places.iter().rev().filter(same).find_map(|place| place.path.as_ref());
+        path.or(known).map(ToString::to_string).or(id.map(|id| format!("project {id}"))).unwrap_or_default()
     }
 
     /// Whether a record that closes this start can do so: that the start is open, or may have gone out.
@@ -190,6 +191,7 @@ impl State {
             tier: environment.tier,
             newest: Pointer::to(record.seq, digest),
             earlier: record.prev_here.clone(),
+            forgotten: record.prev_here.as_ref().map(|pointer| pointer.seq),
             runs: None,
             good: Vec::new(),
             open: Vec::new(),
@@ -234,6 +236,7 @@ impl State {
                 seq: record.seq,
                 finish: None,
                 project: key.project,
+                path: key.path.clone(),
                 service: key.service.clone(),
                 environment: key.environment.clone(),
                 version: version.clone(),
@@ -247,6 +250,7 @@ impl State {
             seq: record.seq,
             start: record.finishes,
             project: key.project,
+            path: key.path,
             service: key.service,
             environment: key.environment,
             version,
@@ -268,6 +272,7 @@ impl State {
         self.approvals.push(OpenApproval {
             record: self.newest.clone(),
             project: key.project,
+            path: key.path,
             service: key.service,
             environment: key.environment,
             commit: commit.sha.clone(),
@@ -313,7 +318,18 @@ impl Place {
 
     /// Whether a start is open, or may be, where starts may have gone out.
     fn may_finish(&self, start: u64) -> bool {
-        self.open.iter().any(|open| open.seq == start) || self.earlier.is_some() || self.open.len() >= MOST_OPEN
+        self.open.iter().any(|open| open.seq == start) || self.forgotten.is_some_and(|forgotten| start <= forgotten)
+    }
+
+    /// Takes over from an earlier state of this place what this one does not know.
+    pub fn join_earlier(&mut self, earlier: Place) {
+        let start = |place: &Place| place.runs.as_ref().map(|runs| runs.start);
+        if start(&earlier) > start(self) {
+            self.runs = earlier.runs;
+        }
+        self.good.extend(earlier.good);
+        self.good.truncate(MOST_GOOD);
+        self.earlier = earlier.earlier;
     }
 
     fn deliver(&mut self, record: &Record) {
@@ -336,7 +352,10 @@ impl Place {
                     pipeline: record.job.as_ref().and_then(|job| job.pipeline_id),
                     newer: Default::default(),
                 });
-                drop_oldest(&mut self.open, MOST_OPEN);
+                if self.open.len() > MOST_OPEN {
+                    let gone = self.open.remove(0).seq;
+                    self.forgotten = self.forgotten.max(Some(gone));
+                }
             }
             Some(Status::Success) => self.went_well(record, version, sha),
             _ => {}
@@ -357,7 +376,8 @@ impl Place {
         self.good.retain(|good| good.version != delivered.version || good.sha != delivered.sha);
         self.good.insert(0, delivered);
         self.good.truncate(MOST_GOOD);
-        self.earlier = None;
+        // what began before this place had gone out is still to be compared with what ran then
+        self.earlier.take_if(|earlier| start > earlier.seq);
         let actor = record.actor.clone();
         self.runs =
             Some(Running { seq: record.seq, start, kind: record.kind, version, sha, at, actor, newer: Default::default() });
@@ -366,8 +386,8 @@ impl Place {
 
 impl OpenApproval {
     fn is_about(&self, key: &PlaceKey) -> bool {
-        // only projects that GitLab knows can be approved for
-        self.environment == key.environment && self.service == key.service && self.project == key.project
+        let place = (self.project, &self.path, &self.service, &self.environment);
+        place == (key.project, &key.path, &key.service, &key.environment)
     }
 }
 
@@ -389,12 +409,14 @@ fn recent(record: &Record) -> Option<Recent> {
     if !record.is_delivery() {
         return None;
     }
+    let place = PlaceKey::of(record)?;
     Some(Recent {
         seq: record.seq,
         kind: record.kind,
-        project: record.project.as_ref().and_then(|project| project.id),
-        service: record.service.clone(),
-        environment: record.environment.as_ref()?.name.clone(),
+        project: place.project,
+        path: place.path,
+        service: place.service,
+        environment: place.environment,
         version: record.version.clone()?,
         status: record.status?,
         started_at: record.started_at?,

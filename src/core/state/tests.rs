@@ -9,7 +9,7 @@ fn deployment(seq: u64, version: &str, status: Status, finishes: Option<u64>) ->
     let mut record = example(Kind::Deployment);
     (record.seq, record.finishes, record.status) = (seq, finishes, Some(status));
     record.version = Line::clean(version);
-    record.follow_up = None;
+    (record.follow_up, record.prev_here) = (None, None);
     if let Some(job) = &mut record.job {
         job.id = Some(1000 + seq);
     }
@@ -146,4 +146,66 @@ fn a_state_of_another_format_is_refused() {
     assert!(State::parse(text.trim_end().as_bytes()).is_err());
     assert!(State::parse(b"{}").is_err());
     let _: Time = state.since;
+}
+
+fn elsewhere(seq: u64) -> Record {
+    let mut record = deployment(seq, "x", Status::Success, None);
+    if let Some(environment) = &mut record.environment {
+        environment.name = Name::new(format!("review/{seq}")).expect("name");
+    }
+    record
+}
+
+#[test]
+fn a_start_that_went_out_can_still_be_finished() {
+    let mut records: Vec<_> = (1..=25).map(|seq| deployment(seq, "a", Status::Running, None)).collect();
+    records.push(deployment(26, "a", Status::Failed, Some(25)));
+    let state = after(&records);
+    let key = PlaceKey::of(&records[0]).expect("a place");
+    assert_eq!((state.places[0].open.len(), state.places[0].forgotten), (19, Some(5)));
+    assert!((1..=5).chain(6..25).all(|start| state.may_finish(&key, start)));
+    assert!(!state.may_finish(&key, 25) && !state.may_finish(&key, 26));
+    records.push(deployment(27, "a", Status::Success, Some(3)));
+    assert_eq!(runs(&after(&records)), Some("a"));
+}
+
+#[test]
+fn a_place_that_comes_back_knows_what_it_has_forgotten() {
+    let mut records = vec![deployment(1, "old", Status::Running, None), deployment(2, "new", Status::Success, None)];
+    records.extend((3..=202).map(elsewhere));
+    assert!(!after(&records).places.iter().any(|place| place.environment.as_str() == "production"));
+    let before = after(&records[..2]);
+    let mut back = deployment(203, "next", Status::Failed, None);
+    back.prev_here = Some(Pointer::to(2, Digest::of(b"2")));
+    records.push(back);
+    // the old one ends now: it began before what ran when the place went out, and must not take its place
+    records.push(deployment(204, "old", Status::Success, Some(1)));
+    let state = after(&records);
+    let mut place = state.places.last().expect("a place").clone();
+    assert_eq!((place.forgotten, place.earlier.as_ref().map(|pointer| pointer.seq)), (Some(2), Some(2)));
+    place.join_earlier(before.places[0].clone());
+    assert_eq!(place.runs.map(|runs| runs.version.to_string()).as_deref(), Some("new"));
+    assert_eq!(place.earlier, None);
+    // what begins and goes well from now on needs no look back
+    records.push(deployment(205, "next", Status::Success, None));
+    let state = after(&records);
+    assert_eq!(state.places.last().expect("a place").earlier, None);
+    assert!(state.may_finish(&PlaceKey::of(&records[0]).expect("a place"), 1));
+}
+
+#[test]
+fn projects_without_a_number_are_told_apart_by_their_path() {
+    let of = |seq: u64, path: &str| {
+        let mut record = deployment(seq, path, Status::Success, None);
+        record.project = Some(Project { path: Line::clean(path), ..Project::default() });
+        record
+    };
+    let mut approval = example(Kind::Approval);
+    approval.project = Some(Project { path: Line::clean("grp/a"), ..Project::default() });
+    approval.seq = 1;
+    let state = after(&[approval, of(2, "grp/b")]);
+    assert_eq!((state.approvals.len(), state.places.len()), (1, 2));
+    assert_eq!(state.recent[0].path, Line::clean("grp/b"));
+    assert!(state.has_several_projects());
+    assert_eq!(state.project_name(None, state.places[0].path.as_ref()), "grp/a");
 }

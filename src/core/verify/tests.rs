@@ -224,6 +224,11 @@ fn checkpoints_hold_or_show_what_is_missing() {
         |seq: usize| Checkpoint { log: whole.log.clone(), seq: seq as u64, sha256: Digest::of(&whole.entries[seq - 1].record) };
     let held = verify(&whole, &trust(), &[checkpoint(3), checkpoint(8)]);
     assert_eq!((held.errors(), held.held.len()), (0, 2));
+    let mut edited = log(1);
+    let text = String::from_utf8(edited.entries[1].record.clone()).expect("text");
+    edited.entries[1].record = text.replace("Round", "round").into_bytes();
+    let report = verify(&edited, &trust(), &[checkpoint(1), checkpoint(8)]);
+    assert_eq!(report.held, [checkpoint(1)]);
     let mut cut = log(1);
     cut.entries.truncate(5);
     assert_eq!(codes(&verify(&cut, &trust(), &[checkpoint(8)]))[1], (Code::CheckpointMissing, Some(8)));
@@ -263,6 +268,30 @@ fn a_later_version_is_no_damage_and_its_words_from_a_stranger_are() {
     assert!(report.findings[0].message.contains("to at least 2.1.0"), "{:?}", report.findings);
     assert_eq!(report.head.map(|head| head.seq), Some(9));
     assert!(newer(STRANGER).errors() > 0);
+
+    // what comes after it is not called wrong for what only a later version can know
+    let mut log = log(1);
+    let mut record = example(Kind::Deployment);
+    (record.seq, record.prev) = (9, Digest::of(&log.entries[7].record));
+    (record.prev_here, record.finishes, record.log) = (None, None, log.log.clone());
+    let bytes = String::from_utf8(record.to_bytes()).expect("text").replace("\"deployment\"", "\"promotion\"").into_bytes();
+    let signature = seal::sign(&key(PIPELINE), seal::NAMESPACE_RECORD, &bytes).expect("signed");
+    let digest = Digest::of(&bytes);
+    let mut state = log.state.clone().expect("a state");
+    state.newest = Pointer::to(9, digest);
+    state.places.last_mut().expect("a place").newest = Pointer::to(9, digest);
+    log.push(&record, bytes, signature, state.to_bytes());
+    log.state = Some(state);
+    log.delivery("5", Status::Failed, None);
+    log.add(delivery("6", Status::Failed, Some(9)), |_| {});
+    let report = verify(&log, &trust(), &[]);
+    assert_eq!((report.errors(), report.newer), (0, 1), "{:#?}", report.findings);
+
+    // a key that was revoked before does not pass for a later version
+    let fingerprint = seal::fingerprint(key(PIPELINE).public_key());
+    let trust = Trust { revocations: vec![Revocation { fingerprint, after: 8 }], ..trust() };
+    let report = verify(&log, &trust, &[]);
+    assert!(codes(&report).contains(&(Code::RecordUnreadable, None)), "{:#?}", report.findings);
 }
 
 #[test]
