@@ -208,7 +208,9 @@ impl Recorder<'_> {
             Err(PublishError::NotSent(error)) => Err(error.into()),
             Err(PublishError::Unknown(error)) => {
                 let is_answered = matches!(error, HttpError::Status { code: 400..500, .. });
-                attempts.sent = Some(Sent { base, may_land: !is_answered, redacted: receipt.redacted.clone() });
+                let other_may = attempts.sent.as_ref().is_some_and(|sent| sent.may_land && sent.base == base);
+                let may_land = !is_answered || other_may;
+                attempts.sent = Some(Sent { base, may_land, redacted: receipt.redacted.clone() });
                 if is_answered {
                     // somebody on the way said no, maybe after the server said yes
                     let log = self.store.description();
