@@ -1,10 +1,11 @@
 //! Runs the deploy command and passes signals on to it.
 //!
-//! The command gets our standard streams and environment as they are, but for the signing key and token, and signal dispositions and mask as if it had been started in our
-//! place: the defaults, but for a signal that was ignored or blocked when we were started, as by `nohup` or `&` in a script;
-//! that one stays so, for us and for the command (ignored ones: on Linux). A signal that asks us to stop ends us before the
-//! command has started; after that it goes to the command and never ends us, neither while it runs nor while its outcome is
-//! recorded: a deployment that was cut off is recorded as such. The command's process id is used only until it is reaped.
+//! The command gets our standard streams and environment as they are, but for the signing key and token, and signal
+//! dispositions and mask as if it had been started in our place: the defaults, but for a signal that was ignored or blocked when
+//! we were started, as by `nohup` or `&` in a script; that one stays so, for us and for the command (ignored ones: on Linux). A
+//! signal that asks us to stop ends us before the command has started; after that it goes to the command and never ends us,
+//! neither while it runs nor while its outcome is recorded: a deployment that was cut off is recorded as such. The command's
+//! process id is used only until it is reaped.
 
 use std::ffi::{OsStr, OsString};
 use std::io;

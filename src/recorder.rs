@@ -332,7 +332,11 @@ impl Recorder<'_> {
         })?;
         Ok(found.flatten().map(|verified| Receipt {
             record: verified.record().clone(),
-            checkpoint: checkpoint(verified.record()),
+            checkpoint: Checkpoint {
+                log: verified.record().log.clone(),
+                seq: verified.record().seq,
+                sha256: verified.digest(),
+            },
             redacted: sent.redacted.clone(),
             is_new_log: verified.record().seq == 1,
         }))

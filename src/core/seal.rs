@@ -1,8 +1,8 @@
 //! OpenSSH signatures (SSHSIG, armored), as `ssh-keygen -Y sign` makes and `ssh-keygen -Y verify` checks them.
 //!
 //! Layout: PROTOCOL.sshsig of OpenSSH. [`open`] answers one question, whether this key signed this message for this
-//! namespace; who may sign is decided in [`trust`](super::trust). Its answer is that of ssh-keygen, or stricter: nothing may
-//! follow the armor, DSA keys, certificates and RSA keys outside 2048 to 4096 bits are not supported, and a security key must
+//! namespace; who may sign is decided in [`trust`](super::trust). Its answer is that of ssh-keygen, or stricter: the version is 1,
+//! nothing may follow the armor, DSA keys, certificates and RSA keys outside 2048 to 4096 bits are not supported, and a security key must
 //! have seen its user. Tests compare both.
 
 #[cfg(test)]
@@ -171,6 +171,10 @@ impl<'a> Envelope<'a> {
         let version = fields.number().ok_or(SHORT)?;
         if version > VERSION {
             return Err(SealError::Unsupported(format!("signature format {version}")));
+        }
+        if version < VERSION {
+            // ssh-keygen takes it; it is not covered by the signature, and nobody writes it
+            return Err(SealError::Damaged("its version is none that there ever was"));
         }
         let key = fields.string().ok_or(SHORT)?;
         let namespace = fields.string().ok_or(SHORT)?;

@@ -105,11 +105,6 @@ impl LogStore {
         &self.branch
     }
 
-    /// Whether others write to it over the network.
-    pub fn is_remote(&self) -> bool {
-        self.remote.is_some()
-    }
-
     /// The server's clock as of its last answer; `None` for a log on this machine.
     pub fn server_time(&self) -> Option<DateTime<Utc>> {
         self.remote.as_ref().and_then(GitRemote::server_time)

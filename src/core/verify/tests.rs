@@ -402,3 +402,18 @@ proptest! {
         prop_assert!(codes(&report).contains(&(Code::LogId, Some(at as u64 + 1))), "{:?}", report.findings);
     }
 }
+
+#[test]
+fn no_other_signature_passes_for_this_one() {
+    let log = log(1);
+    let entry = &log.entries[0];
+    // all of them, since the property tries some: what says nothing about the record must not be changed either
+    for at in (0..entry.signature.len()).filter(|&at| !entry.signature[at].is_ascii_whitespace()) {
+        for bit in 0..7 {
+            let mut signature = entry.signature.clone();
+            signature[at] ^= 1 << bit;
+            let opened = seal::open(&signature, seal::NAMESPACE_RECORD, &entry.record);
+            assert!(opened.is_err(), "bit {bit} at {at}: {}", String::from_utf8_lossy(&signature));
+        }
+    }
+}

@@ -60,7 +60,7 @@ fn verdicts_on_signatures_agree() {
         ("one byte more", armored(&[&blob[..], &[0]].concat()), damaged),
         ("cut in the middle", armored(&blob[..blob.len() / 2]), damaged),
         ("format 2", armored(&newer), Bad("signature format 2 is not supported")),
-        ("format 0", armored(&older), Good),
+        ("format 0", armored(&older), Stricter("its version is none that there ever was")),
         ("hash relabelled", patched(&good, b"\0\0\0\x06sha512", b"\0\0\0\x06sha256"), Bad("does not fit")),
         ("hash unknown", patched(&good, b"\0\0\0\x06sha512", b"\0\0\0\x04sha1"), Bad("hash `sha1` is not supported")),
         ("something reserved", patched(&good, b"\0\0\0\0\0\0\0\x06sha512", b"\0\0\0\x01x\0\0\0\x06sha512"), Good),
