@@ -2,20 +2,25 @@
 //!
 //! Fetch the tip, check it, link the record to it, sign, publish; and again from the start when somebody else was faster or
 //! the network failed. A push whose outcome nobody told is looked up by the record's id before anything is written again. So
-//! whatever happens, the answer is one of: it is in the log, it is certainly not in the log.
+//! whatever happens, the answer is one of: it is in the log, it is certainly not in the log. What must not be lost waits in the
+//! spool meanwhile, and stays there where it can't be appended ([`spooling`]).
 
 mod error;
+mod finish;
 mod known;
+mod spooling;
 
 pub use error::RecordError;
+pub use finish::Found;
 pub use known::{Known, Tip};
+pub use spooling::{Kept, Spooled};
 
 use crate::core::checkpoint::Checkpoint;
 use crate::core::finding::Code;
 use crate::core::log::entry::{self, ATTRIBUTES, FILES, Trust};
-use crate::core::log::{message, page};
+use crate::core::log::{late, message, page};
 use crate::core::record::shape::FieldType as _;
-use crate::core::record::{CommitId, Digest, Id, Line, Record, SCHEMA, Time};
+use crate::core::record::{CommitId, Digest, Id, Line, Record, SCHEMA, Status, Time};
 use crate::core::redact::Redactor;
 use crate::core::seal;
 use crate::core::state::{PlaceKey, State};
@@ -69,6 +74,14 @@ pub enum Appended {
 /// What is recorded: every field but those that only the log can give.
 pub struct Draft(pub Record);
 
+/// What comes next: a record, or the answer that it is there.
+enum Next {
+    Record(Box<Record>),
+    Already(u64),
+}
+
+type Make<'a> = dyn FnMut(&Known) -> Result<Next, Failed> + 'a;
+
 /// Appends records to one log.
 pub struct Recorder<'a> {
     /// The log.
@@ -97,6 +110,10 @@ impl Recorder<'_> {
         deadline: Deadline,
         make: &mut dyn FnMut(&Known) -> Result<Draft, RecordError>,
     ) -> Result<Appended, RecordError> {
+        self.append_next(id, deadline, &mut |known| Ok(Next::Record(Box::new(make(known)?.0))))
+    }
+
+    fn append_next(&self, id: &Id, deadline: Deadline, make: &mut Make) -> Result<Appended, RecordError> {
         self.check_signer((self.now)(), 1)?;
         let exchange = LONGEST_EXCHANGE.min(deadline.remaining() / PART_OF_EXCHANGE);
         let mut attempts = Attempts { exchange, ..Attempts::default() };
@@ -121,7 +138,7 @@ impl Recorder<'_> {
         &self,
         id: &Id,
         deadline: Deadline,
-        make: &mut dyn FnMut(&Known) -> Result<Draft, RecordError>,
+        make: &mut Make,
         attempts: &mut Attempts,
     ) -> Result<Appended, RecordError> {
         loop {
@@ -154,11 +171,19 @@ impl Recorder<'_> {
         Known::fetch(self.store, self.trust, deadline)
     }
 
+    /// A start, looked up in the log as it is now, and what closes it.
+    ///
+    /// # Errors
+    /// As [`Known::fetch`].
+    pub fn find_start(&self, known: &Known, start: u64, deadline: Deadline) -> Result<Found, RecordError> {
+        finish::find(known, self.store, start, deadline).map_err(Failed::into_error)
+    }
+
     fn try_append(
         &self,
         id: &Id,
         deadline: Deadline,
-        make: &mut dyn FnMut(&Known) -> Result<Draft, RecordError>,
+        make: &mut Make,
         attempts: &mut Attempts,
     ) -> Result<Appended, Failed> {
         let exchange = deadline.at_most(attempts.exchange);
@@ -176,15 +201,16 @@ impl Recorder<'_> {
             return Err(RecordError::Missing { log: self.store.description() }.into());
         }
         let state = known.state();
-        let Draft(draft) = make(&known)?;
-        if let Some(seq) = state.and_then(|state| state.recorded_by_job(&draft)) {
+        let draft = match make(&known)? {
+            Next::Already(seq) => return Ok(Appended::Already(seq)),
+            Next::Record(draft) => *draft,
+        };
+        // a start that waited is itself, whatever its job began afterwards
+        let may_repeat = draft.late.is_none() || draft.status != Some(Status::Running);
+        if let Some(seq) = state.filter(|_| may_repeat).and_then(|state| state.recorded_by_job(&draft)) {
             return Ok(Appended::Already(seq));
         }
-        if let Some((start, key)) = draft.finishes.zip(PlaceKey::of(&draft))
-            && !state.is_some_and(|state| state.may_finish(&key, start))
-        {
-            return Err(RecordError::NotOpen { log: self.store.description(), start }.into());
-        }
+        finish::check(&draft, &known, self.store, exchange)?;
         let (draft, redacted) = self.redact(draft)?;
         let record = self.link(draft, id, &known)?;
         let base = tip.map(|tip| tip.newest.commit().clone());
@@ -257,6 +283,9 @@ impl Recorder<'_> {
 
     fn redact(&self, mut draft: Record) -> Result<(Record, Vec<String>), RecordError> {
         let mut kinds = Vec::new();
+        if draft.late.is_some() {
+            return Ok((draft, kinds)); // it was redacted before it was claimed, and has to say what the claim says
+        }
         draft.visit_texts(&mut |text| {
             let redacted = self.redactor.redact(text);
             kinds.extend(redacted.hits.iter().map(|hit| hit.kind.clone()));
@@ -279,7 +308,7 @@ impl Recorder<'_> {
 
     fn link(&self, mut record: Record, id: &Id, known: &Known) -> Result<Record, Failed> {
         record.schema = line(SCHEMA);
-        record.tool = line(concat!("deploy-record ", env!("CARGO_PKG_VERSION")));
+        record.tool = tool();
         record.id = id.clone();
         record.signer = self.signer.principal().clone();
         let now = Time::new((self.now)());
@@ -297,6 +326,9 @@ impl Recorder<'_> {
             }
         }
         record.check().map_err(|error| RecordError::Record(error.to_string()))?;
+        if let Some(late) = &record.late {
+            late::check(&record, late, self.trust).map_err(RecordError::Record)?;
+        }
         self.check_signer(record.recorded_at.utc(), record.seq)?;
         Ok(record)
     }
@@ -403,6 +435,11 @@ fn not_before(now: Time, tip: &Tip) -> Result<Time, RecordError> {
         return Err(RecordError::Clock(words));
     }
     Ok(predecessor)
+}
+
+/// This program and its version, as records name it.
+fn tool() -> Line {
+    line(concat!("deploy-record ", env!("CARGO_PKG_VERSION")))
 }
 
 fn line(text: &str) -> Line {

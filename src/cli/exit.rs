@@ -129,6 +129,11 @@ impl From<RecordError> for Failure {
                 let hint = format!("look for the id {id} with `deploy-record log --format json` before you record it again");
                 Failure::unable(error).hint(hint)
             }
+            RecordError::NotSpooled { because, problem } => {
+                let failure = Failure::from(*because);
+                let hint = format!("it could not be put into the spool either: {problem}");
+                Failure { exit: Exit::Unable, ..failure.hint(hint) }
+            }
             RecordError::TimedOut { .. } | RecordError::Other(_) => Failure::unable(error),
         }
     }

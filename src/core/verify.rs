@@ -244,7 +244,9 @@ impl<'a> Verifier<'a> {
             );
         }
         let Some(start) = record.finishes else { return };
+        let is_another = record.finishes_id.as_ref().is_some_and(|id| self.ids.get(id) != Some(&start));
         let (code, message) = match self.starts.get_mut(&start) {
+            Some(_) if is_another => (Code::FinishUnpaired, format!("it closes record {start}, which has another id")),
             None if self.report.newer > 0 => return, // it may be one of those that this version can't read
             None => (Code::FinishUnpaired, format!("it closes record {start}, which is no start")),
             Some(open) if open.attempt != Attempt::of(record) => {

@@ -88,9 +88,33 @@ pub enum RecordError {
         /// The record's id, to look for.
         id: Id,
     },
+    /// The record is not in the log, and it could not be put into the spool either.
+    #[error("{because}; and it could not be spooled: {problem}")]
+    NotSpooled {
+        /// Why it is not in the log.
+        because: Box<RecordError>,
+        /// Why it is not in the spool.
+        problem: String,
+    },
     /// Something else on this machine.
     #[error("{0:#}")]
     Other(#[from] anyhow::Error),
+}
+
+impl RecordError {
+    /// Whether the log could not be reached, or did not say: nothing is known to be wrong with it, or with who signs.
+    pub fn is_unreachable(&self) -> bool {
+        match self {
+            RecordError::Store(StoreError::Unreachable { source, .. }) => source.is_transient(),
+            RecordError::TimedOut { .. } | RecordError::Unknown { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the record can be appended later as it is, once what is wrong has been mended.
+    pub fn can_be_mended(&self) -> bool {
+        !matches!(self, RecordError::Record(_) | RecordError::NotTrusted { .. } | RecordError::NotOpen { .. })
+    }
 }
 
 /// Whether it is worth trying again.

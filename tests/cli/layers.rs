@@ -11,11 +11,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("keys", &["core", "keys"]),
     ("signer.rs", &["core"]),
     ("command.rs", &[]),
+    ("spool.rs", &[]),
     ("git", &["git", "http"]),
     ("repo", &["core", "git", "http", "repo"]),
     ("store", &["core", "git", "http", "store"]),
     ("recorder.rs", &["core", "http", "signer", "store"]),
-    ("recorder", &["core", "http", "store"]),
+    ("recorder", &["core", "http", "recorder", "spool", "store"]),
     ("ui.rs", &["core", "ui"]),
     ("ui", &["core", "ui"]),
 ];

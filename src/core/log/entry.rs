@@ -362,14 +362,16 @@ impl Inspection<'_> {
             Kind::Deployment | Kind::Rollback | Kind::Refusal | Kind::Access | Kind::Recovery => return,
         };
         let login = person.and_then(|person: &Person| person.login.as_ref());
-        let is_pipeline = record.signer.as_str().starts_with("ci:");
-        let own_hand = !is_pipeline && login == Some(&record.signer);
+        // whoever appends what waited in a spool only carries it
+        let signer = record.late.as_ref().map_or(&record.signer, |late| &late.signer);
+        let is_pipeline = signer.as_str().starts_with("ci:");
+        let own_hand = !is_pipeline && login == Some(signer);
         let proven = matches!(strength, Some(Strength::Fetched | Strength::Attested));
         let may_sign = own_hand || (is_pipeline && proven);
         if !may_sign {
             let login = login.map_or("nobody", |login| login.as_str());
             let kind = record.kind;
-            self.add(Code::SignerRole, format!("`{}` signed a record of kind `{kind}` for `{login}`", record.signer));
+            self.add(Code::SignerRole, format!("`{signer}` signed a record of kind `{kind}` for `{login}`"));
         }
     }
 

@@ -3,7 +3,7 @@
 //! [`entry`] says what a commit of the branch must hold, [`message`] how its message reads, [`page`] what its README shows.
 
 pub mod entry;
-mod late;
+pub mod late;
 pub mod message;
 pub mod page;
 

@@ -59,6 +59,8 @@ shape! {
         finished_at: Option<Time>,
         /// Number of the start that this record closes.
         finishes: Option<u64>,
+        /// `id` of the start that this record closes, where its number was not known when the record was made.
+        finishes_id: Option<Id>,
         /// How the policy saw the change.
         class: Option<Class>,
         /// The approval that let it through.

@@ -31,6 +31,7 @@ const DELIVERY: &[&str] = &[
     "job",
     "finished_at",
     "finishes",
+    "finishes_id",
     "class",
     "approval",
     "break_glass",
@@ -134,7 +135,7 @@ pub fn check(record: &Record) -> Result<(), FieldError> {
 fn check_delivery(record: &Record) -> Result<(), FieldError> {
     let wrong = |field: &str, problem: &str| Err(FieldError::new(problem).within(field));
     let ended = matches!(record.status, Some(Status::Success | Status::Failed | Status::Canceled));
-    if record.status == Some(Status::Running) && (record.finished_at.is_some() || record.finishes.is_some()) {
+    if record.status == Some(Status::Running) && (record.finished_at.is_some() || record.finishes.is_some() || record.finishes_id.is_some()) {
         return wrong("status", "is `running`, yet the record tells of an end");
     }
     if ended && record.finished_at.is_none() {

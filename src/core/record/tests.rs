@@ -50,7 +50,7 @@ fn everything() -> serde_json::Value {
         "checks": [{ "name": "unit", "status": "passed", "url": "https://gitlab.example/grp/app/-/jobs/300", "sha256": digest }],
         "actor": { "login": "ann", "id": 7, "name": "Ann Ö.", "bot": false, "automated": true },
         "job": { "id": 302, "attempt": 2, "name": "deploy", "url": "https://gitlab.example/grp/app/-/jobs/302", "pipeline_id": 574, "pipeline_url": "https://gitlab.example/grp/app/-/pipelines/574", "source": "push", "runner": "shared-1", "project": "grp/deploy", "ci_config_sha": sha },
-        "status": "success", "started_at": "2026-11-20T14:03:00Z", "finished_at": "2026-11-20T14:05:10Z", "finishes": 123,
+        "status": "success", "started_at": "2026-11-20T14:03:00Z", "finished_at": "2026-11-20T14:05:10Z", "finishes": 123, "finishes_id": "0123456789abcdef0123456789abcdef",
         "class": { "name": "emergency", "because": ["branch hotfix/rounding"] },
         "approval": { "source": "signed", "approver": chen, "at": "2026-11-20T13:50:00Z", "note": "on-call agreed", "url": "https://gitlab.example/grp/app/-/merge_requests/120#note_301", "note_id": 301, "note_sha256": digest, "seq": 122, "sha256": digest, "commit": sha, "covers": [120, 123], "before_start": true, "expires_at": "2026-11-21T13:50:00Z" },
         "break_glass": { "reason": "payments fail" },

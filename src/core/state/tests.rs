@@ -8,7 +8,7 @@ use crate::core::record::{Line, Outcome, Rollback, Time};
 fn deployment(seq: u64, version: &str, status: Status, finishes: Option<u64>) -> Record {
     let mut record = example(Kind::Deployment);
     (record.seq, record.finishes, record.status) = (seq, finishes, Some(status));
-    record.version = Line::clean(version);
+    (record.version, record.finishes_id) = (Line::clean(version), None);
     (record.follow_up, record.prev_here) = (None, None);
     if let Some(job) = &mut record.job {
         job.id = Some(1000 + seq);

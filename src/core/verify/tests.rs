@@ -83,7 +83,7 @@ impl Writer {
 fn delivery(version: &str, status: Status, finishes: Option<u64>) -> Record {
     let mut record = example(Kind::Deployment);
     (record.finishes, record.status, record.follow_up) = (finishes, Some(status), None);
-    record.version = Line::clean(version);
+    (record.version, record.finishes_id) = (Line::clean(version), None);
     if status == Status::Running {
         record.finished_at = None;
     }
@@ -185,12 +185,13 @@ fn only_the_person_or_a_proven_pipeline_signs_for_a_person() {
 #[test]
 fn a_finish_closes_its_own_start_once() {
     type Change = fn(&mut Record);
-    let cases: [(&str, Code, Change); 5] = [
+    let cases: [(&str, Code, Change); 6] = [
         ("another version", Code::FinishUnpaired, |record| record.version = Line::clean("9")),
         ("another time", Code::FinishUnpaired, |record| record.started_at = "2026-11-20T14:00:00Z".parse().ok()),
         ("another service", Code::FinishUnpaired, |record| record.service = None),
         ("no start", Code::FinishUnpaired, |record| record.finishes = Some(8)),
         ("a closed start", Code::FinishTwice, |record| record.finishes = Some(1)),
+        ("the id of another", Code::FinishUnpaired, |record| record.finishes_id = Some(Id::from_bits([3; 16]))),
     ];
     for (what, code, change) in cases {
         let mut log = log(1);

@@ -1,0 +1,58 @@
+//! What closes a start: only an open one, and only its own.
+
+use super::error::{Failed, RecordError};
+use super::known::{Known, walk_back};
+use crate::core::record::{CommitId, Kind, Line, Record, Status, Time};
+use crate::core::state::PlaceKey;
+use crate::http::Deadline;
+use crate::store::LogStore;
+
+/// Checks that the start that a record closes is open, and the same deployment's.
+pub(super) fn check(draft: &Record, known: &Known, store: &LogStore, deadline: Deadline) -> Result<(), Failed> {
+    let Some((start, key)) = draft.finishes.zip(PlaceKey::of(draft)) else { return Ok(()) };
+    let not_open = || Failed::For(RecordError::NotOpen { log: store.description(), start });
+    let state = known.state().filter(|state| state.may_finish(&key, start)).ok_or_else(not_open)?;
+    let open = state.place(&key).and_then(|place| place.open.iter().find(|open| open.seq == start));
+    let is_same = match open {
+        Some(open) => {
+            let commit = draft.commit.as_ref().map(|commit| &commit.sha);
+            (Some(&open.version), open.sha.as_ref(), Some(open.started_at)) == (draft.version.as_ref(), commit, draft.started_at)
+        }
+        None => {
+            let found = find(known, store, start, deadline)?;
+            found.closed_by.is_none() && found.record.is_some_and(|record| attempt(&record) == attempt(draft))
+        }
+    };
+    if is_same { Ok(()) } else { Err(not_open()) }
+}
+
+/// A start, looked up in the log.
+pub struct Found {
+    /// The record of that number, where there is one that verifies.
+    pub record: Option<Record>,
+    /// The record that closes it: its number and how the deployment ended.
+    pub closed_by: Option<(u64, Option<Status>)>,
+}
+
+/// Looks a start up in the history, and what closes it.
+pub(super) fn find(known: &Known, store: &LogStore, start: u64, deadline: Deadline) -> Result<Found, Failed> {
+    let mut found = Found { record: None, closed_by: None };
+    let Some(tip) = &known.tip else { return Ok(found) };
+    found.record = walk_back(store, tip.newest.commit(), deadline, &mut |entry| {
+        let verified = known.verified(entry).ok()?;
+        let record = verified.record();
+        if record.finishes == Some(start) {
+            found.closed_by = Some((record.seq, record.status));
+        }
+        (record.seq <= start).then(|| Some(record.clone()).filter(|record| record.seq == start))
+    })?
+    .flatten();
+    Ok(found)
+}
+
+type Attempt<'a> = (Option<PlaceKey>, Kind, Option<&'a Line>, Option<&'a CommitId>, Option<Time>);
+
+fn attempt(record: &Record) -> Attempt<'_> {
+    let sha = record.commit.as_ref().map(|commit| &commit.sha);
+    (PlaceKey::of(record), record.kind, record.version.as_ref(), sha, record.started_at)
+}

@@ -1,0 +1,185 @@
+//! What must not be lost: it waits in the spool as a claim while it is being appended, and stays there where it can't be.
+
+use super::error::{Failed, RecordError};
+use super::known::{Known, walk_back};
+use super::{Appended, Draft, Next, Recorder};
+use crate::core::log::late::{Claim, LARGEST_CLAIM};
+use crate::core::record::{CommitId, Id, Record, Status, Time};
+use crate::core::seal;
+use crate::http::Deadline;
+use crate::spool::{Held, Spool};
+use chrono::{DateTime, TimeDelta, Utc};
+use std::path::PathBuf;
+
+/// How wrong the clock may have been that a claim was made by: its record is looked for so much further back.
+const WRONGEST_CLOCK: TimeDelta = TimeDelta::days(31);
+
+/// A record that waits in the spool.
+#[derive(Debug)]
+pub struct Spooled {
+    /// The claim's file.
+    pub path: PathBuf,
+    /// Why it is not in the log.
+    pub because: RecordError,
+}
+
+/// Where a record is that must not be lost.
+#[derive(Debug)]
+pub enum Kept {
+    /// In the log.
+    InLog(Appended),
+    /// In the spool.
+    InSpool(Spooled),
+}
+
+impl Recorder<'_> {
+    /// Appends a record that must not be lost: it waits in the spool meanwhile, and stays there where the log can't take it for a
+    /// reason that `keeps` names. `draft` is what is known of it without the log.
+    ///
+    /// # Errors
+    /// Where it is neither in the log nor in the spool.
+    pub fn append_or_spool(
+        &self,
+        spool: &Spool,
+        id: &Id,
+        draft: Record,
+        deadline: Deadline,
+        keeps: &dyn Fn(&RecordError) -> bool,
+        make: &mut dyn FnMut(&Known) -> Result<Draft, RecordError>,
+    ) -> Result<Kept, RecordError> {
+        let held = self.spool(spool, id, draft);
+        let because = match self.append(id, deadline, make) {
+            Ok(appended) => {
+                // one that can't be removed is found to be in the log when it is replayed
+                let _ = held.map(Held::remove);
+                return Ok(Kept::InLog(appended));
+            }
+            Err(error) => error,
+        };
+        if !keeps(&because) {
+            let _ = held.map(Held::remove);
+            return Err(because);
+        }
+        keep(held, because).map(Kept::InSpool)
+    }
+
+    /// Puts a record into the spool that the log can't take now.
+    ///
+    /// # Errors
+    /// Where it can't be put there.
+    pub fn spool_only(&self, spool: &Spool, id: &Id, draft: Record, because: RecordError) -> Result<(Spooled, Held), RecordError> {
+        match self.spool(spool, id, draft) {
+            Ok(held) => {
+                let path = held.path().to_owned();
+                match held.sync() {
+                    Ok(()) => Ok((Spooled { path, because }, held)),
+                    Err(error) => Err(not_spooled(because, &error)),
+                }
+            }
+            Err(RecordError::Other(problem)) => Err(not_spooled(because, &problem)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Puts a claim for this record into the spool, and holds it there.
+    fn spool(&self, spool: &Spool, id: &Id, draft: Record) -> Result<Held, RecordError> {
+        let (mut record, _) = self.redact(draft)?;
+        record.id = id.clone();
+        record.tool = super::tool();
+        record.signer = self.signer.principal().clone();
+        record.recorded_at = Time::new((self.now)());
+        if let Some(log) = &self.trust.log {
+            record.log = log.clone();
+        }
+        let mut claim = Claim::bytes_of(&record);
+        if claim.len() > LARGEST_CLAIM {
+            record.changes = None;
+            claim = Claim::bytes_of(&record);
+        }
+        let signature = self.signer.sign(seal::NAMESPACE_SPOOL, &claim)?;
+        let name = format!("{}-{id}", record.recorded_at.utc().format("%Y%m%dT%H%M%SZ"));
+        let held = spool.put(&name, &claim, &signature);
+        let place = spool.directory().display();
+        held.map_err(|error| RecordError::Other(anyhow::anyhow!("can't write in `{place}`: {error}")))
+    }
+
+    /// Appends what waited in a spool; once, whoever does so, and however often.
+    ///
+    /// # Errors
+    /// As [`Recorder::append`].
+    pub fn replay(&self, claim: &Claim, deadline: Deadline) -> Result<Appended, RecordError> {
+        let mut search = Search { claim, since: earliest(claim.record(), (self.now)()), checked: None, start: None };
+        self.append_next(&claim.record().id, deadline, &mut |known| self.late(&mut search, known, deadline))
+    }
+
+    fn late(&self, search: &mut Search, known: &Known, deadline: Deadline) -> Result<Next, Failed> {
+        let claim = search.claim;
+        if let Some(own) = claim.log()
+            && known.state().is_none_or(|state| state.log != *own)
+        {
+            let words = format!("it was made for log {own}, and {} is another", self.store.description());
+            return Err(RecordError::Record(words).into());
+        }
+        if let Some(seq) = self.look_for(search, known, deadline)? {
+            return Ok(Next::Already(seq));
+        }
+        let path = claim.record().project.as_ref().and_then(|project| project.path.as_ref());
+        let project = path.zip(known.state()).and_then(|(path, state)| state.project_at(path));
+        Ok(Next::Record(Box::new(claim.to_record(search.start, project))))
+    }
+
+    /// Whether the claim's record is in the log, and where the start is that it closes.
+    fn look_for(&self, search: &mut Search, known: &Known, deadline: Deadline) -> Result<Option<u64>, Failed> {
+        let Some(tip) = &known.tip else { return Ok(None) };
+        let wanted = search.claim.record();
+        let is_start = wanted.status == Some(Status::Running);
+        let (checked, since, mut start) = (search.checked.take(), search.since, search.start);
+        let found = walk_back(self.store, tip.newest.commit(), deadline, &mut |entry| {
+            if Some(&entry.commit) == checked.as_ref() {
+                return Some(None);
+            }
+            let verified = known.verified(entry).ok()?;
+            let record = verified.record();
+            // the end of a start that was not there is all of it
+            let tells_all = is_start && record.finishes.is_none() && record.finishes_id.as_ref() == Some(&wanted.id);
+            if record.id == wanted.id || tells_all {
+                return Some(Some(record.seq));
+            }
+            if wanted.finishes_id.as_ref() == Some(&record.id) {
+                start = Some(record.seq);
+            }
+            (record.recorded_at.utc() < since).then_some(None)
+        })?;
+        (search.checked, search.start) = (Some(tip.newest.commit().clone()), start);
+        Ok(found.flatten())
+    }
+}
+
+/// What is known of a claim's record and the log, so that a second try looks only at what is new.
+struct Search<'a> {
+    claim: &'a Claim,
+    since: DateTime<Utc>,
+    checked: Option<CommitId>,
+    start: Option<u64>,
+}
+
+/// The earliest moment at which a claim's record, or the start that it closes, can have been appended.
+fn earliest(claim: &Record, now: DateTime<Utc>) -> DateTime<Utc> {
+    let times = [Some(claim.recorded_at), claim.started_at];
+    let made = times.into_iter().flatten().map(Time::utc).fold(now, DateTime::min);
+    made.checked_sub_signed(WRONGEST_CLOCK).unwrap_or(made)
+}
+
+fn keep(held: Result<Held, RecordError>, because: RecordError) -> Result<Spooled, RecordError> {
+    match held {
+        Ok(held) => match held.sync() {
+            Ok(()) => Ok(Spooled { path: held.path().to_owned(), because }),
+            Err(error) => Err(not_spooled(because, &error)),
+        },
+        Err(error) => Err(not_spooled(because, &error)),
+    }
+}
+
+fn not_spooled(because: RecordError, problem: &dyn std::fmt::Display) -> RecordError {
+    RecordError::NotSpooled { because: Box::new(because), problem: problem.to_string() }
+}

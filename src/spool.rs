@@ -1,0 +1,184 @@
+//! The spool: a folder in which records wait that could not be appended, one pair of files each.
+//!
+//! `NAME.json` is a claim, `NAME.json.sig` its signature (`ssh-keygen -Y verify -n deploy-record-spool` checks them). The signature is
+//! there before the claim, and a claim is removed before its signature, so that every claim that can be seen is whole. Whoever
+//! works on a claim locks its file; the lock goes with the process.
+
+use std::ffi::OsStr;
+use std::fs::{File, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+/// The most that is read of one file, in bytes; no claim and no signature is longer.
+const LARGEST_FILE: u64 = 1024 * 1024;
+
+/// A folder with claims.
+#[derive(Debug, Clone)]
+pub struct Spool {
+    directory: PathBuf,
+}
+
+/// A claim in the spool, locked as long as this value lives.
+#[derive(Debug)]
+pub struct Held {
+    path: PathBuf,
+    file: File,
+}
+
+/// Why a claim can't be held.
+#[derive(Debug, thiserror::Error)]
+pub enum HoldError {
+    /// Another process works on it.
+    #[error("another process is working on it")]
+    Busy,
+    /// It is gone, or can't be read.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Spool {
+    /// The spool in this folder, which is made when something is put there.
+    pub fn at(directory: PathBuf) -> Self {
+        Spool { directory }
+    }
+
+    /// Its folder.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Puts a claim there and holds it.
+    ///
+    /// # Errors
+    /// Where the folder can't be made or written to, or the disk is full: then nothing is left of the claim.
+    pub fn put(&self, name: &str, claim: &[u8], signature: &str) -> io::Result<Held> {
+        std::fs::create_dir_all(&self.directory)?;
+        let path = self.directory.join(format!("{name}.json"));
+        let beside = signature_of(&path);
+        self.place(&beside, signature.as_bytes())?;
+        let file = self.place(&path, claim).inspect_err(|_| drop(std::fs::remove_file(&beside)))?;
+        Ok(Held { path, file })
+    }
+
+    /// The claims that wait there, in the order of their names; none where there is no such folder.
+    ///
+    /// # Errors
+    /// Where the folder can't be read.
+    pub fn waiting(&self) -> io::Result<Vec<PathBuf>> {
+        let entries = match std::fs::read_dir(&self.directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>()?;
+        let is_claim = |path: &PathBuf| path.extension() == Some(OsStr::new("json")) && path.is_file();
+        let mut claims: Vec<_> = paths.into_iter().filter(is_claim).collect();
+        claims.sort();
+        Ok(claims)
+    }
+
+    /// Writes a file beside its place, locks it, and moves it there, so that nobody sees half of it or takes it for abandoned.
+    fn place(&self, path: &Path, content: &[u8]) -> io::Result<File> {
+        let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
+        file.write_all(content)?;
+        file.as_file().lock()?;
+        file.persist(path).map_err(|error| error.error)
+    }
+}
+
+impl Held {
+    /// Holds a claim that waits.
+    ///
+    /// # Errors
+    /// Where another process holds it, or it is gone.
+    pub fn take(path: &Path) -> Result<Held, HoldError> {
+        let file = File::open(path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(HoldError::Busy),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
+        // whoever held it until now may have removed it
+        std::fs::metadata(path)?;
+        Ok(Held { path: path.to_owned(), file })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The claim's bytes and its signature.
+    ///
+    /// # Errors
+    /// Where one of the two can't be read.
+    pub fn read(&self) -> io::Result<(Vec<u8>, String)> {
+        let mut claim = Vec::new();
+        (&self.file).take(LARGEST_FILE).read_to_end(&mut claim)?;
+        let mut signature = String::new();
+        File::open(signature_of(&self.path))?.take(LARGEST_FILE).read_to_string(&mut signature)?;
+        Ok((claim, signature))
+    }
+
+    /// Makes sure that it outlives a crash of the machine.
+    ///
+    /// # Errors
+    /// Where the disk says no.
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.sync_all()?;
+        File::open(signature_of(&self.path))?.sync_all()?;
+        match self.path.parent() {
+            Some(directory) => File::open(directory)?.sync_all(),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes it: its record is in the log.
+    ///
+    /// # Errors
+    /// Where that can't be done; then it is found to be in the log when it is replayed.
+    pub fn remove(self) -> io::Result<()> {
+        std::fs::remove_file(&self.path)?;
+        std::fs::remove_file(signature_of(&self.path))
+    }
+}
+
+fn signature_of(claim: &Path) -> PathBuf {
+    let mut path = claim.to_path_buf().into_os_string();
+    path.push(".sig");
+    path.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_is_there_as_a_whole_and_is_held_by_one() {
+        let directory = tempfile::tempdir().expect("a folder");
+        let spool = Spool::at(directory.path().join("a/b"));
+        assert!(spool.waiting().expect("none").is_empty());
+        let held = spool.put("2", b"{}", "sig").expect("put");
+        drop(spool.put("1", b"[]", "other").expect("put"));
+        let waiting = spool.waiting().expect("two");
+        assert_eq!(waiting.iter().map(|path| path.file_name().expect("a name")).collect::<Vec<_>>(), ["1.json", "2.json"]);
+        assert!(matches!(Held::take(&waiting[1]), Err(HoldError::Busy)));
+        drop(held);
+        let held = Held::take(&waiting[1]).expect("free again");
+        assert_eq!(held.read().expect("both"), (b"{}".to_vec(), "sig".to_owned()));
+        held.sync().expect("synced");
+        held.remove().expect("removed");
+        assert!(matches!(Held::take(&waiting[1]), Err(HoldError::Io(_))));
+        assert_eq!(std::fs::read_dir(spool.directory()).expect("a folder").count(), 2);
+    }
+
+    #[test]
+    fn what_can_not_be_written_leaves_nothing() {
+        let directory = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(directory.path().join("1.json")).expect("something in the way");
+        let spool = Spool::at(directory.path().to_path_buf());
+        spool.put("1", b"{}", "sig").expect_err("no place");
+        assert_eq!(std::fs::read_dir(directory.path()).expect("a folder").count(), 1);
+        Spool::at(directory.path().join("1.json.sig/x")).put("1", b"", "").expect("a folder of that name");
+    }
+}
