@@ -2,7 +2,7 @@
 //!
 //! Unknown keys and wrong values are errors that name the line; nothing is guessed.
 
-use crate::core::record::{Digest, Id, Name, Tier};
+use crate::core::record::{ClassName, Digest, Id, Name, Tier};
 use crate::core::redact;
 use crate::core::trust::Revocation;
 use regex::Regex;
@@ -37,6 +37,47 @@ pub struct Config {
     pub signers: SignersConfig,
     /// What looks like a secret and is none.
     pub redact: RedactConfig,
+    /// Whether a deployment goes ahead, with its record in the spool, while the log can't be reached.
+    pub log_unreachable: UnreachableConfig,
+}
+
+/// What happens to a deployment of each class while the log can't be reached.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a mapping such as { routine: go, sensitive: stop, emergency: go }")]
+pub struct UnreachableConfig {
+    /// A deployment that needs no note.
+    pub routine: Unreachable,
+    /// One that touches something that the policy names.
+    pub sensitive: Unreachable,
+    /// One that skips the usual way.
+    pub emergency: Unreachable,
+}
+
+/// What happens to a deployment while the log can't be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unreachable {
+    /// It goes ahead, and its record waits in the spool.
+    Go,
+    /// It stops.
+    Stop,
+}
+
+impl Default for UnreachableConfig {
+    fn default() -> Self {
+        UnreachableConfig { routine: Unreachable::Go, sensitive: Unreachable::Stop, emergency: Unreachable::Go }
+    }
+}
+
+impl UnreachableConfig {
+    /// What happens to a deployment of this class.
+    pub fn of(&self, class: ClassName) -> Unreachable {
+        match class {
+            ClassName::Routine => self.routine,
+            ClassName::Sensitive => self.sensitive,
+            ClassName::Emergency => self.emergency,
+        }
+    }
 }
 
 /// An environment that is recorded.
@@ -228,6 +269,21 @@ mod tests {
     }
 
     #[test]
+    fn an_unreachable_log_stops_what_is_sensitive() {
+        let unreachable = |text: &str| Config::parse(text).expect(text).log_unreachable;
+        let of = |config: UnreachableConfig| ClassName::ALL.iter().map(|class| config.of(*class)).collect::<Vec<_>>();
+        assert_eq!(of(unreachable("")), [Unreachable::Go, Unreachable::Stop, Unreachable::Go]);
+        assert_eq!(
+            of(unreachable("log_unreachable: { routine: stop }")),
+            [Unreachable::Stop, Unreachable::Stop, Unreachable::Go]
+        );
+        assert_eq!(
+            of(unreachable("log_unreachable: { sensitive: go, emergency: stop }")),
+            [Unreachable::Go, Unreachable::Go, Unreachable::Stop]
+        );
+    }
+
+    #[test]
     fn mistakes_are_named_with_their_line() {
         refused("servise: x", "line 1: unknown field `servise`");
         refused("tickets: {}\nservise: x", "line 2");
@@ -243,6 +299,8 @@ mod tests {
         refused("log: { id: abc }", "expected 32 lower-case hexadecimal digits");
         refused("log: { url: \"\" }", "log.url: is empty");
         refused("service: x\nservice: y", "duplicate");
+        refused("log_unreachable: { routine: wait }", "unknown variant `wait`");
+        refused("log_unreachable: { rutine: go }", "unknown field `rutine`");
         refused("redact: { allow: [jwtt] }", "`jwtt` is none of gitlab-token");
         refused("tickets: { pattern: \"\" }", "tickets.pattern: is empty");
         refused("log: { committer_email: zzz }", "is no address");

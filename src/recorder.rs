@@ -171,21 +171,7 @@ impl Recorder<'_> {
         Known::fetch(self.store, self.trust, deadline)
     }
 
-    /// A start, looked up in the log as it is now, and what closes it.
-    ///
-    /// # Errors
-    /// As [`Known::fetch`].
-    pub fn find_start(&self, known: &Known, start: u64, deadline: Deadline) -> Result<Found, RecordError> {
-        finish::find(known, self.store, start, deadline).map_err(Failed::into_error)
-    }
-
-    fn try_append(
-        &self,
-        id: &Id,
-        deadline: Deadline,
-        make: &mut Make,
-        attempts: &mut Attempts,
-    ) -> Result<Appended, Failed> {
+    fn try_append(&self, id: &Id, deadline: Deadline, make: &mut Make, attempts: &mut Attempts) -> Result<Appended, Failed> {
         let exchange = deadline.at_most(attempts.exchange);
         let known = self.known(exchange)?;
         let tip = known.tip.as_ref();
@@ -210,7 +196,7 @@ impl Recorder<'_> {
         if let Some(seq) = state.filter(|_| may_repeat).and_then(|state| state.recorded_by_job(&draft)) {
             return Ok(Appended::Already(seq));
         }
-        finish::check(&draft, &known, self.store, exchange)?;
+        finish::check(&draft, &known)?;
         let (draft, redacted) = self.redact(draft)?;
         let record = self.link(draft, id, &known)?;
         let base = tip.map(|tip| tip.newest.commit().clone());

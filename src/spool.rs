@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 /// The most that is read of one file, in bytes; no claim and no signature is longer.
 const LARGEST_FILE: u64 = 1024 * 1024;
 
+/// How the name of a note ends.
+const NOTE: &str = ".started";
+
 /// A folder with claims.
 #[derive(Debug, Clone)]
 pub struct Spool {
@@ -77,6 +80,37 @@ impl Spool {
         Ok(claims)
     }
 
+    /// Leaves a note of a start that is in the log, so that its end can be told apart while the log can't be reached.
+    ///
+    /// # Errors
+    /// As [`Spool::put`].
+    pub fn note_start(&self, seq: u64, record: &[u8]) -> io::Result<()> {
+        std::fs::create_dir_all(&self.directory)?;
+        self.place(&self.note(seq), record).map(drop)
+    }
+
+    /// The starts of which there are notes: number and record.
+    pub fn noted_starts(&self) -> Vec<(u64, Vec<u8>)> {
+        let entries = std::fs::read_dir(&self.directory).into_iter().flatten().flatten();
+        let note = |path: PathBuf| {
+            let seq = path.file_name()?.to_str()?.strip_suffix(NOTE)?.parse().ok()?;
+            let mut record = Vec::new();
+            File::open(path).ok()?.take(LARGEST_FILE).read_to_end(&mut record).ok()?;
+            Some((seq, record))
+        };
+        entries.filter_map(|entry| note(entry.path())).collect()
+    }
+
+    /// Removes the note of a start whose end was recorded.
+    pub fn forget_start(&self, seq: u64) {
+        // one that stays names a start that is not open any more
+        let _ = std::fs::remove_file(self.note(seq));
+    }
+
+    fn note(&self, seq: u64) -> PathBuf {
+        self.directory.join(format!("{seq}{NOTE}"))
+    }
+
     /// Writes a file beside its place, locks it, and moves it there, so that nobody sees half of it or takes it for abandoned.
     fn place(&self, path: &Path, content: &[u8]) -> io::Result<File> {
         let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
@@ -114,7 +148,7 @@ impl Held {
     /// Where one of the two can't be read.
     pub fn read(&self) -> io::Result<(Vec<u8>, String)> {
         let mut claim = Vec::new();
-        (&self.file).take(LARGEST_FILE).read_to_end(&mut claim)?;
+        File::open(&self.path)?.take(LARGEST_FILE).read_to_end(&mut claim)?;
         let mut signature = String::new();
         File::open(signature_of(&self.path))?.take(LARGEST_FILE).read_to_string(&mut signature)?;
         Ok((claim, signature))
@@ -170,6 +204,18 @@ mod tests {
         held.remove().expect("removed");
         assert!(matches!(Held::take(&waiting[1]), Err(HoldError::Io(_))));
         assert_eq!(std::fs::read_dir(spool.directory()).expect("a folder").count(), 2);
+    }
+
+    #[test]
+    fn a_start_is_noted_until_its_end() {
+        let directory = tempfile::tempdir().expect("a folder");
+        let spool = Spool::at(directory.path().join("a"));
+        assert!(spool.noted_starts().is_empty());
+        spool.note_start(7, b"record").expect("noted");
+        assert_eq!(spool.noted_starts(), [(7, b"record".to_vec())]);
+        assert!(spool.waiting().expect("a folder").is_empty());
+        spool.forget_start(7);
+        assert!(spool.noted_starts().is_empty());
     }
 
     #[test]

@@ -3,7 +3,8 @@
 mod commit;
 mod place;
 
-pub use place::not_recorded;
+pub use commit::resolve;
+pub use place::{Target, not_recorded};
 
 use super::context::Context;
 use super::exit::Failure;
@@ -23,7 +24,7 @@ use regex::Regex;
 use std::cell::RefCell;
 
 /// What is deployed, and where to.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub struct DeliveryArgs {
     /// The environment [default: the job's].
     #[arg(short, long, value_parser = super::non_empty, value_name = "NAME")]
@@ -84,10 +85,16 @@ pub struct Progress {
     pub started_at: Time,
     /// When it ended.
     pub finished_at: Option<Time>,
-    /// The start that this closes.
-    pub finishes: Option<u64>,
     /// How strongly the status is known.
     pub strength: Strength,
+}
+
+impl Progress {
+    /// Begun at this moment, before our eyes.
+    pub fn begun(at: Time) -> Self {
+        let (status, strength) = (Status::Running, Strength::Observed);
+        Progress { status, started_at: at, finished_at: None, strength }
+    }
 }
 
 impl Delivery {
@@ -149,49 +156,56 @@ impl Delivery {
     /// # Errors
     /// Where the log can't be read.
     pub fn record(&self, known: &Known, progress: Progress, ctx: &Context, settings: &Settings) -> Result<Record, RecordError> {
-        let previous = self.previous(known)?;
-        let changes = self.changes(previous.as_ref(), ctx, settings);
+        let mut record = self.without_log(progress, settings);
+        record.previous = self.previous(known)?;
+        record.changes = self.changes(record.previous.as_ref(), ctx, settings);
+        record.project = self.project_in(known.state());
+        Ok(record)
+    }
+
+    /// The record of this deployment as it stands, as far as it is known without the log.
+    pub fn without_log(&self, progress: Progress, settings: &Settings) -> Record {
         let provenance =
             Provenance { status: Some(progress.strength), times: Some(progress.strength), ..self.provenance.clone() };
         let mut record = Record::draft(Kind::Deployment);
         record.service = self.service.clone();
-        record.project = self.project_in(known.state());
+        record.project = self.project.clone();
         record.environment = Some(self.environment.clone());
         record.version = Some(self.version.clone());
         record.commit = self.commit.clone();
         record.artifacts = self.artifacts.clone();
         record.checks = self.checks.clone();
-        record.previous = previous;
-        record.changes = changes;
+        record.changes = with_tickets(Changes::default(), &self.tickets);
         record.actor = self.actor.clone();
         record.job = self.job.clone();
         record.status = Some(progress.status);
         record.started_at = Some(progress.started_at);
         record.finished_at = progress.finished_at;
-        record.finishes = progress.finishes;
         record.change_note = self.change_note.clone();
         record.provenance = Some(provenance);
         record.policy = settings.policy.clone();
-        Ok(record)
+        record
     }
 
     /// The record of a start. A job that deployed the same before gets the next attempt, so that a second run in one job is a
-    /// second deployment and not taken for a repetition of the first.
+    /// second deployment and not taken for a repetition of the first; unless that one is open and may be this very one.
     ///
     /// # Errors
     /// Where the log can't be read.
-    pub fn start(&self, known: &Known, at: Time, ctx: &Context, settings: &Settings) -> Result<Record, RecordError> {
-        let progress = Progress {
-            status: Status::Running,
-            started_at: at,
-            finished_at: None,
-            finishes: None,
-            strength: Strength::Observed,
-        };
-        let mut record = self.record(known, progress, ctx, settings)?;
+    pub fn start(
+        &self,
+        known: &Known,
+        at: Time,
+        may_be_open: bool,
+        ctx: &Context,
+        settings: &Settings,
+    ) -> Result<Record, RecordError> {
+        let mut record = self.record(known, Progress::begun(at), ctx, settings)?;
         if let Some(state) = known.state() {
+            let place = PlaceKey::of(&record).and_then(|key| state.place(&key));
+            let is_open = |seq| place.is_some_and(|place| place.open.iter().any(|open| open.seq == seq));
             let mut attempt = 1;
-            while state.recorded_by_job(&record).is_some() {
+            while state.recorded_by_job(&record).is_some_and(|seq| !(may_be_open && is_open(seq))) {
                 attempt += 1;
                 if let Some(job) = &mut record.job {
                     job.attempt = Some(attempt);
@@ -228,12 +242,7 @@ impl Delivery {
 
     fn compute_changes(&self, previous: Option<&Delivered>, ctx: &Context, settings: &Settings) -> Option<Changes> {
         let known = self.changes_in_git(previous, ctx, settings);
-        let mut changes = known.unwrap_or_default();
-        for ticket in self.tickets.iter().rev() {
-            changes.tickets.retain(|known| known != ticket);
-            changes.tickets.insert(0, ticket.clone());
-        }
-        (changes != Changes::default()).then_some(changes)
+        with_tickets(known.unwrap_or_default(), &self.tickets)
     }
 
     fn changes_in_git(&self, previous: Option<&Delivered>, ctx: &Context, settings: &Settings) -> Option<Changes> {
@@ -273,14 +282,18 @@ impl Delivery {
         Link::new(format!("{url}/-/compare/{previous}...{commit}")).ok()
     }
 
-    /// The project; one that is only known by its path has the number that the log knows for that path.
     fn project_in(&self, state: Option<&State>) -> Option<Project> {
-        let mut project = self.project.clone()?;
-        if let (None, Some(path)) = (project.id, &project.path) {
-            project.id = state.and_then(|state| state.project_at(path));
-        }
-        Some(project)
+        place::project_in(self.project.clone(), state)
     }
+}
+
+/// The tickets that were named come first.
+fn with_tickets(mut changes: Changes, tickets: &[Line]) -> Option<Changes> {
+    for ticket in tickets.iter().rev() {
+        changes.tickets.retain(|known| known != ticket);
+        changes.tickets.insert(0, ticket.clone());
+    }
+    (changes != Changes::default()).then_some(changes)
 }
 
 fn pattern(settings: &Settings) -> Result<Regex, Failure> {
@@ -304,7 +317,8 @@ fn parse_artifact(text: &str) -> Result<Artifact, String> {
     Ok(Artifact { name, digest: digest.parse()?, newer: Default::default() })
 }
 
-fn parse_check(text: &str) -> Result<Check, String> {
+/// A check on the command line: NAME=STATUS or NAME=STATUS=URL.
+pub fn parse_check(text: &str) -> Result<Check, String> {
     let mut parts = text.splitn(3, '=');
     let name = parts.next().and_then(Line::clean).ok_or("the name is empty")?;
     let status = parts.next().and_then(Line::clean).ok_or("expected NAME=STATUS")?;

@@ -52,17 +52,29 @@ pub struct Failure {
     pub error: anyhow::Error,
     /// What to do next, one line each.
     pub hints: Vec<String>,
+    /// Whether it may go well in a moment: a server could not be reached.
+    pub is_passing: bool,
 }
 
 impl Failure {
     /// Wrong usage, configuration or trust.
     pub fn usage(error: impl Into<anyhow::Error>) -> Self {
-        Failure { exit: Exit::Usage, error: error.into(), hints: Vec::new() }
+        Failure { exit: Exit::Usage, error: error.into(), hints: Vec::new(), is_passing: false }
     }
 
     /// Could not tell, or could not reach.
     pub fn unable(error: impl Into<anyhow::Error>) -> Self {
-        Failure { exit: Exit::Unable, error: error.into(), hints: Vec::new() }
+        Failure { exit: Exit::Unable, error: error.into(), hints: Vec::new(), is_passing: false }
+    }
+
+    /// Refused by policy, or verification failed.
+    pub fn no(error: impl Into<anyhow::Error>) -> Self {
+        Failure { exit: Exit::No, ..Failure::unable(error) }
+    }
+
+    /// Could not reach a server that may be there in a moment.
+    pub fn passing(error: impl Into<anyhow::Error>) -> Self {
+        Failure { is_passing: true, ..Failure::unable(error) }
     }
 
     /// The same failure with a line on what to do next.
@@ -101,41 +113,46 @@ impl From<StoreError> for Failure {
 
 impl From<RecordError> for Failure {
     fn from(error: RecordError) -> Self {
-        match error {
-            RecordError::Store(error) => error.into(),
-            RecordError::NotTrusted { ref line, .. } => {
-                let add = |line| format!("add this line to `.deploy-record/allowed_signers` on the default branch: {line}");
-                let hint = line.clone().map(add);
-                with(Failure::usage(error), hint)
-            }
-            RecordError::Newer(_) => Failure::usage(error),
-            RecordError::NotOpen { .. } | RecordError::Rewound { .. } => {
-                Failure::unable(error).hint("`deploy-record verify` shows the whole log")
-            }
-            RecordError::Damaged { ref findings, .. } => {
-                let next = damage_hint(findings);
-                let hints = findings.iter().map(describe).chain([next.to_owned()]).collect();
-                Failure { exit: Exit::Unable, hints, error: error.into() }
-            }
-            RecordError::Refused { ref words, .. } => {
-                let hint = refusal_hint(words);
-                with(Failure::unable(error), hint)
-            }
-            RecordError::Record(_) => Failure::usage(error),
-            RecordError::Clock(_) => Failure::unable(error).hint("set the machine's clock (NTP), then try again"),
-            RecordError::Missing { .. } => Failure::unable(error)
-                .hint("if the branch was deleted, restore it; `log.first` in `.deploy-record.yml` names its first record"),
-            RecordError::Unknown { ref id, .. } => {
-                let hint = format!("look for the id {id} with `deploy-record log --format json` before you record it again");
-                Failure::unable(error).hint(hint)
-            }
-            RecordError::NotSpooled { because, problem } => {
-                let failure = Failure::from(*because);
-                let hint = format!("it could not be put into the spool either: {problem}");
-                Failure { exit: Exit::Unable, ..failure.hint(hint) }
-            }
-            RecordError::TimedOut { .. } | RecordError::Other(_) => Failure::unable(error),
+        let is_passing = error.is_unreachable();
+        Failure { is_passing, ..explained(error) }
+    }
+}
+
+fn explained(error: RecordError) -> Failure {
+    match error {
+        RecordError::Store(error) => error.into(),
+        RecordError::NotTrusted { ref line, .. } => {
+            let add = |line| format!("add this line to `.deploy-record/allowed_signers` on the default branch: {line}");
+            let hint = line.clone().map(add);
+            with(Failure::usage(error), hint)
         }
+        RecordError::Newer(_) => Failure::usage(error),
+        RecordError::NotOpen { .. } | RecordError::Rewound { .. } => {
+            Failure::unable(error).hint("`deploy-record verify` shows the whole log")
+        }
+        RecordError::Damaged { ref findings, .. } => {
+            let next = damage_hint(findings);
+            let hints: Vec<_> = findings.iter().map(describe).chain([next.to_owned()]).collect();
+            hints.into_iter().fold(Failure::unable(error), Failure::hint)
+        }
+        RecordError::Refused { ref words, .. } => {
+            let hint = refusal_hint(words);
+            with(Failure::unable(error), hint)
+        }
+        RecordError::Record(_) => Failure::usage(error),
+        RecordError::Clock(_) => Failure::unable(error).hint("set the machine's clock (NTP), then try again"),
+        RecordError::Missing { .. } => Failure::unable(error)
+            .hint("if the branch was deleted, restore it; `log.first` in `.deploy-record.yml` names its first record"),
+        RecordError::Unknown { ref id, .. } => {
+            let hint = format!("look for the id {id} with `deploy-record log --format json` before you record it again");
+            Failure::unable(error).hint(hint)
+        }
+        RecordError::NotSpooled { because, problem } => {
+            let failure = Failure::from(*because);
+            let hint = format!("it could not be put into the spool either: {problem}");
+            Failure { exit: Exit::Unable, ..failure.hint(hint) }
+        }
+        RecordError::TimedOut { .. } | RecordError::Other(_) => Failure::unable(error),
     }
 }
 

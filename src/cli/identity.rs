@@ -34,7 +34,10 @@ pub fn signer(ctx: &Context, settings: &mut Settings, environment: &Name) -> Res
 }
 
 /// Whoever can push to an unprotected ref could sign with the pipeline's key there.
-fn refuse_unprotected(settings: &Settings, principal: &Name, environment: &Name) -> Result<(), Failure> {
+///
+/// # Errors
+/// Where that is so, and the configuration does not allow it for this environment.
+pub fn refuse_unprotected(settings: &Settings, principal: &Name, environment: &Name) -> Result<(), Failure> {
     let is_unprotected = settings.ci.as_ref().is_some_and(|ci| ci.is_protected == Some(false));
     let is_allowed = settings.config.signers.unprotected.iter().any(|name| name == environment);
     if !is_unprotected || is_allowed || !principal.as_str().starts_with("ci:") {

@@ -2,16 +2,22 @@
 
 mod capture;
 mod context;
+mod ending;
 mod exit;
+mod finish;
 mod identity;
 mod keygen;
 mod location;
 mod log;
 mod record;
+mod replay;
+mod result_file;
 mod run;
 mod schema;
 mod settings;
 mod show;
+mod start;
+mod starting;
 mod status;
 mod verify;
 mod view;
@@ -81,12 +87,15 @@ pub struct Global {
 #[derive(Subcommand)]
 enum Command {
     Run(run::Run),
+    Start(start::Start),
+    Finish(finish::Finish),
     Record(record::RecordArgs),
     #[command(visible_alias = "history")]
     Log(log::Log),
     Show(show::Show),
     Status(status::Status),
     Verify(verify::Verify),
+    Replay(replay::Replay),
     Keygen(keygen::Keygen),
     Schema(schema::Schema),
 }
@@ -142,11 +151,14 @@ pub fn main(arguments: impl Iterator<Item = OsString>, variables: impl Iterator<
 fn dispatch(command: &Command, ctx: &Context) -> Result<Exit, Failure> {
     match command {
         Command::Run(arguments) => run::run(arguments, ctx),
+        Command::Start(arguments) => start::run(arguments, ctx),
+        Command::Finish(arguments) => finish::run(arguments, ctx),
         Command::Record(arguments) => record::run(arguments, ctx),
         Command::Log(arguments) => log::run(arguments, ctx),
         Command::Show(arguments) => show::run(arguments, ctx),
         Command::Status(arguments) => status::run(arguments, ctx),
         Command::Verify(arguments) => verify::run(arguments, ctx),
+        Command::Replay(arguments) => replay::run(arguments, ctx),
         Command::Keygen(arguments) => keygen::run(arguments, ctx),
         Command::Schema(arguments) => schema::run(arguments, ctx),
     }

@@ -5,9 +5,9 @@ use super::context::Context;
 use super::exit::{Exit, Failure};
 use super::settings::Settings;
 use super::writer::LogWriter;
-use super::{Format, view};
+use super::{Format, result_file, view};
 use crate::core::record::{Status, Strength, Time};
-use crate::recorder::{Appended, Draft, Known, RecordError, random_id};
+use crate::recorder::{Appended, Draft, Kept, Known, RecordError, random_id};
 use anyhow::anyhow;
 use clap::Args;
 
@@ -38,7 +38,7 @@ const ENDS: &[Status] = &[Status::Success, Status::Failed, Status::Canceled, Sta
 
 /// Records it.
 pub fn run(args: &RecordArgs, ctx: &Context) -> Result<Exit, Failure> {
-    let settings = Settings::load(ctx)?;
+    let settings = Settings::load_for_delivery(ctx)?;
     if let Some(reason) = not_recorded(&args.delivery, &settings) {
         ctx.ui.say(&format!("not recorded: {reason}"));
         return Ok(Exit::Done);
@@ -55,12 +55,22 @@ pub fn run(args: &RecordArgs, ctx: &Context) -> Result<Exit, Failure> {
     }
     let writer = LogWriter::open(ctx, settings, delivery.environment())?;
     let id = random_id().map_err(Failure::unable)?;
-    match writer.recorder().append(&id, ctx.deadline(), &mut |known| make(known, &writer.settings))? {
-        Appended::Already(seq) => {
+    let claim = delivery.without_log(progress(args, at), &writer.settings);
+    let keeps = RecordError::can_be_mended;
+    let kept = writer
+        .recorder()
+        .append_or_spool(&writer.spool, &id, claim, writer.deadline(), &keeps, &mut |known| make(known, &writer.settings))?;
+    result_file::write(ctx, &writer.settings, &kept);
+    match kept {
+        Kept::InSpool(spooled) => {
+            view::announce_spooled(ctx, spooled);
+            return Ok(Exit::Unable);
+        }
+        Kept::InLog(Appended::Already(seq)) => {
             ctx.ui.say(&format!("already recorded by this job: record {seq}"));
             ctx.ui.result(&view::already(seq, args.format));
         }
-        Appended::New(receipt) => {
+        Kept::InLog(Appended::New(receipt)) => {
             view::announce(ctx, &receipt, &writer.settings);
             ctx.ui.say(&format!("checkpoint: {}", receipt.checkpoint));
             ctx.ui.result(&view::receipt(&receipt, args.format));
@@ -77,9 +87,12 @@ fn draft(
     known: &Known,
     at: Time,
 ) -> Result<Draft, RecordError> {
+    Ok(Draft(delivery.record(known, progress(args, at), ctx, settings)?))
+}
+
+fn progress(args: &RecordArgs, at: Time) -> Progress {
     let finished_at = (args.status != Status::Unknown).then_some(at);
-    let progress = Progress { status: args.status, started_at: at, finished_at, finishes: None, strength: Strength::Asserted };
-    Ok(Draft(delivery.record(known, progress, ctx, settings)?))
+    Progress { status: args.status, started_at: at, finished_at, strength: Strength::Asserted }
 }
 
 fn happened_at(args: &RecordArgs, ctx: &Context) -> Result<Time, Failure> {

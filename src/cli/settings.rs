@@ -15,6 +15,7 @@ use crate::core::trust::AllowedSigners;
 use crate::git::GitRemote;
 use crate::repo::Checkout;
 use crate::repo::default_branch::{self, DefaultBranch};
+use crate::spool::Spool;
 use crate::store::LogStore;
 use anyhow::{Context as _, anyhow};
 use std::path::PathBuf;
@@ -42,6 +43,8 @@ pub struct Settings {
     pub checkout: Option<Checkout>,
     /// Whether the trust root is the one that this repository made for itself.
     pub trusts_only_itself: bool,
+    /// Whether the server could not be asked for the default branch's files, so that the job's own commit decides.
+    pub is_stale: bool,
 }
 
 impl Settings {
@@ -50,10 +53,23 @@ impl Settings {
     /// # Errors
     /// Where something that was given can't be used, or the default branch can't be read.
     pub fn load(ctx: &Context) -> Result<Settings, Failure> {
+        Settings::load_from(ctx, from_server)
+    }
+
+    /// As [`Settings::load`], for a deployment that may go ahead while the server can't be reached: then the files of the job's
+    /// own commit decide.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub fn load_for_delivery(ctx: &Context) -> Result<Settings, Failure> {
+        Settings::load_from(ctx, from_server_or_commit)
+    }
+
+    fn load_from(ctx: &Context, in_job: FromServer) -> Result<Settings, Failure> {
         let ci = ctx.ci()?;
         let checkout = ctx.checkout(ci.as_ref())?;
         let mut files = match &ci {
-            Some(ci) => from_server(ctx, ci, checkout.as_ref())?,
+            Some(ci) => in_job(ctx, ci, checkout.as_ref())?,
             None => from_disk(ctx, checkout.as_ref())?,
         };
         let (config, policy) = match &files.config {
@@ -81,8 +97,28 @@ impl Settings {
             first: config.log.first,
         };
         let trust_origin = files.trust_root.map(|file| file.origin);
-        let trusts_only_itself = files.is_own;
-        Ok(Settings { config, policy, trust, trust_origin, location, branch, ci, checkout, trusts_only_itself })
+        let (trusts_only_itself, is_stale) = (files.is_own, files.is_stale);
+        Ok(Settings { config, policy, trust, trust_origin, location, branch, ci, checkout, trusts_only_itself, is_stale })
+    }
+
+    /// Where records wait that could not be appended: in a job, below its checkout, from where artifacts are taken; else below the
+    /// git directory, or where there is none, in the user's own state folder.
+    ///
+    /// # Errors
+    /// Where there is no such place.
+    pub fn spool(&self, ctx: &Context) -> Result<Spool, Failure> {
+        if let Some(directory) = self.ci.as_ref().and_then(|ci| ci.project_dir.as_deref()) {
+            return Ok(Spool::at(PathBuf::from(directory).join(".deploy-record").join("spool")));
+        }
+        if let Some(checkout) = &self.checkout {
+            return Ok(Spool::at(checkout.git_dir().join("deploy-record").join("spool")));
+        }
+        let state = ctx.variable("XDG_STATE_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
+        let home = || Some(PathBuf::from(ctx.variable("HOME")?).join(".local").join("state"));
+        let state = state.or_else(home).ok_or_else(|| {
+            Failure::usage(anyhow!("there is no place for records that can't be appended at once")).hint("set HOME")
+        })?;
+        Ok(Spool::at(state.join("deploy-record").join("spool")))
     }
 
     /// Opens the log.
@@ -128,6 +164,24 @@ struct Files {
     config: Option<Source>,
     trust_root: Option<Source>,
     is_own: bool,
+    is_stale: bool,
+}
+
+type FromServer = fn(&Context, &CiFacts, Option<&Checkout>) -> Result<Files, Failure>;
+
+fn from_server_or_commit(ctx: &Context, ci: &CiFacts, checkout: Option<&Checkout>) -> Result<Files, Failure> {
+    let failure = match from_server(ctx, ci, checkout) {
+        Err(failure) if failure.is_passing => failure,
+        decided => return decided,
+    };
+    let Some(checkout) = checkout else { return Err(failure) };
+    ctx.ui.warn(&format!("{:#}; the files of this job's own commit decide instead", failure.error));
+    let origin = format!("the job's commit {}, since the server could not be reached", ci.sha.short());
+    let read = |name: &str| {
+        let text = checkout.read_file(&ci.sha, name).map_err(Failure::unable)?;
+        Ok::<_, Failure>(text.map(|text| Source { text, name: name.to_owned(), origin: origin.clone() }))
+    };
+    Ok(Files { config: read(config::FILE)?, trust_root: read(TRUST_ROOT)?, is_stale: true, ..Files::default() })
 }
 
 fn from_server(ctx: &Context, ci: &CiFacts, checkout: Option<&Checkout>) -> Result<Files, Failure> {
@@ -138,7 +192,10 @@ fn from_server(ctx: &Context, ci: &CiFacts, checkout: Option<&Checkout>) -> Resu
     let read = default_branch::read(&remote, checkout, &[config::FILE, TRUST_ROOT], ctx.deadline());
     let branch = read.map_err(|error| {
         let hint = super::exit::http_hint(&error);
-        let failure = Failure::unable(anyhow!("can't read the default branch of {url}: {error}"));
+        let failure = match error.is_transient() {
+            true => Failure::passing(anyhow!("can't read the default branch of {url}: {error}")),
+            false => Failure::unable(anyhow!("can't read the default branch of {url}: {error}")),
+        };
         hint.into_iter().fold(failure, Failure::hint)
     })?;
     let DefaultBranch { name, commit, mut files } = branch;
@@ -146,12 +203,12 @@ fn from_server(ctx: &Context, ci: &CiFacts, checkout: Option<&Checkout>) -> Resu
     let mut source = |name: &str| files.remove(name).map(|text| Source { text, name: name.to_owned(), origin: origin.clone() });
     let (config, trust_root) = (source(config::FILE), source(TRUST_ROOT));
     if config.is_some() {
-        return Ok(Files { config, trust_root, is_own: false });
+        return Ok(Files { config, trust_root, ..Files::default() });
     }
     Ok(Files {
         config: given(ctx.global.config.as_ref())?,
         trust_root: given(ctx.global.allowed_signers.as_ref())?.or(trust_root),
-        is_own: false,
+        ..Files::default()
     })
 }
 
@@ -159,7 +216,7 @@ fn from_disk(ctx: &Context, checkout: Option<&Checkout>) -> Result<Files, Failur
     let mut files = Files {
         config: given(ctx.global.config.as_ref())?,
         trust_root: given(ctx.global.allowed_signers.as_ref())?,
-        is_own: false,
+        ..Files::default()
     };
     let Some(checkout) = checkout else { return Ok(files) };
     if files.config.is_none()

@@ -68,8 +68,8 @@ fn unreadable(seq: u64, inspected: &Inspected) -> Failure {
     let is_newer = inspected.findings.iter().any(|finding| finding.code == Code::RecordNewer);
     let words = if is_newer { "is of a later version" } else { "can't be read" };
     let exit = if is_newer { Exit::Usage } else { Exit::No };
-    let hints = inspected.findings.iter().map(describe).collect();
-    Failure { exit, error: anyhow!("record {seq} {words}"), hints }
+    let failure = Failure { exit, ..Failure::no(anyhow!("record {seq} {words}")) };
+    inspected.findings.iter().map(describe).fold(failure, Failure::hint)
 }
 
 struct Shown {

@@ -2,6 +2,7 @@
 
 use super::Format;
 use super::context::Context;
+use super::exit::Failure;
 use super::settings::Settings;
 use crate::core::escape::terminal_lines;
 use crate::core::log::message;
@@ -9,7 +10,7 @@ use crate::core::record::shape::FieldType as _;
 use crate::core::record::{Changes, Job, Kind, Person, Record, Status, Strength, Time};
 use crate::core::redact::Redactor;
 use crate::core::time::duration;
-use crate::recorder::Receipt;
+use crate::recorder::{Receipt, Spooled};
 use crate::ui::Ui;
 use crate::ui::json::json_pretty;
 use crate::ui::table::Table;
@@ -32,6 +33,17 @@ pub fn announce(ctx: &Context, receipt: &Receipt, settings: &Settings) {
         ctx.ui.warn(&format!("took out what looks like a secret ({kind}); see `redact.allow` if it is none"));
     }
     ctx.ui.say(&format!("record {}: {}", receipt.record.seq, message::summary(&receipt.record)));
+}
+
+/// Tells, on stderr, that a record is in the spool, and why it is not in the log.
+pub fn announce_spooled(ctx: &Context, spooled: Spooled) {
+    let failure = Failure::from(spooled.because);
+    ctx.ui.error(&failure.error, &failure.hints);
+    let replay = ctx.command_line("replay");
+    ctx.ui.loud(&format!(
+        "SPOOLED: the record is not in the log yet; it waits in {}. `{replay}` appends it",
+        spooled.path.display()
+    ));
 }
 
 /// A receipt as a result.

@@ -4,12 +4,19 @@ use super::context::Context;
 use super::exit::Failure;
 use super::identity;
 use super::settings::Settings;
+use crate::core::log::late::Claim;
 use crate::core::record::Name;
 use crate::core::redact::Redactor;
+use crate::http::Deadline;
 use crate::recorder::Recorder;
 use crate::signer::Signer;
+use crate::spool::Spool;
 use crate::store::LogStore;
 use anyhow::anyhow;
+use std::time::Duration;
+
+/// How long to wait for a server that did not answer a moment ago.
+const AFTER_SILENCE: Duration = Duration::from_secs(10);
 
 /// An opened log and who signs in it.
 pub struct LogWriter<'a> {
@@ -17,7 +24,10 @@ pub struct LogWriter<'a> {
     pub settings: Settings,
     /// What takes secrets out of records.
     pub redactor: Redactor,
+    /// Where records wait that can't be appended.
+    pub spool: Spool,
     ctx: &'a Context,
+    environment: Name,
     signer: Signer,
     store: LogStore,
 }
@@ -42,7 +52,29 @@ impl<'a> LogWriter<'a> {
             ctx.ui.verbose(&words)
         }
         let redactor = ctx.redactor(&settings.config.redact.allow);
-        Ok(LogWriter { settings, redactor, ctx, signer, store })
+        let spool = settings.spool(ctx)?;
+        Ok(LogWriter { settings, redactor, spool, ctx, environment: environment.clone(), signer, store })
+    }
+
+    /// The same with what decides by now, where the server could not be asked before and can be again.
+    pub fn refreshed(&self) -> Option<LogWriter<'a>> {
+        let settings = self.settings.is_stale.then(|| Settings::load(self.ctx).ok()).flatten()?;
+        LogWriter::open(self.ctx, settings, &self.environment).ok()
+    }
+
+    /// The moment to give up at. Where the server did not answer a moment ago, it is not waited for as long again.
+    pub fn deadline(&self) -> Deadline {
+        let deadline = self.ctx.deadline();
+        if self.settings.is_stale { deadline.at_most(AFTER_SILENCE) } else { deadline }
+    }
+
+    /// Whether this signer may append that claim.
+    ///
+    /// # Errors
+    /// As [`identity::refuse_unprotected`].
+    pub fn may_sign_for(&self, claim: &Claim) -> Result<(), Failure> {
+        let environment = claim.record().environment.as_ref().map_or(&self.environment, |environment| &environment.name);
+        identity::refuse_unprotected(&self.settings, self.signer.principal(), environment)
     }
 
     /// What appends to this log.

@@ -4,22 +4,22 @@ use super::error::{Failed, RecordError};
 use super::known::{Known, walk_back};
 use crate::core::record::{CommitId, Kind, Line, Record, Status, Time};
 use crate::core::state::PlaceKey;
-use crate::http::Deadline;
-use crate::store::LogStore;
+use chrono::{DateTime, TimeDelta, Utc};
 
 /// Checks that the start that a record closes is open, and the same deployment's.
-pub(super) fn check(draft: &Record, known: &Known, store: &LogStore, deadline: Deadline) -> Result<(), Failed> {
+pub(super) fn check(draft: &Record, known: &Known) -> Result<(), Failed> {
     let Some((start, key)) = draft.finishes.zip(PlaceKey::of(draft)) else { return Ok(()) };
-    let not_open = || Failed::For(RecordError::NotOpen { log: store.description(), start });
+    let not_open = || Failed::For(RecordError::NotOpen { log: known.store.description(), start });
     let state = known.state().filter(|state| state.may_finish(&key, start)).ok_or_else(not_open)?;
     let open = state.place(&key).and_then(|place| place.open.iter().find(|open| open.seq == start));
     let is_same = match open {
         Some(open) => {
             let commit = draft.commit.as_ref().map(|commit| &commit.sha);
-            (Some(&open.version), open.sha.as_ref(), Some(open.started_at)) == (draft.version.as_ref(), commit, draft.started_at)
+            (Some(&open.version), open.sha.as_ref(), Some(open.started_at))
+                == (draft.version.as_ref(), commit, draft.started_at)
         }
         None => {
-            let found = find(known, store, start, deadline)?;
+            let found = known.find_start(start)?;
             found.closed_by.is_none() && found.record.is_some_and(|record| attempt(&record) == attempt(draft))
         }
     };
@@ -34,20 +34,42 @@ pub struct Found {
     pub closed_by: Option<(u64, Option<Status>)>,
 }
 
-/// Looks a start up in the history, and what closes it.
-pub(super) fn find(known: &Known, store: &LogStore, start: u64, deadline: Deadline) -> Result<Found, Failed> {
-    let mut found = Found { record: None, closed_by: None };
-    let Some(tip) = &known.tip else { return Ok(found) };
-    found.record = walk_back(store, tip.newest.commit(), deadline, &mut |entry| {
-        let verified = known.verified(entry).ok()?;
-        let record = verified.record();
-        if record.finishes == Some(start) {
-            found.closed_by = Some((record.seq, record.status));
-        }
-        (record.seq <= start).then(|| Some(record.clone()).filter(|record| record.seq == start))
-    })?
-    .flatten();
-    Ok(found)
+impl Known<'_> {
+    /// Looks a start up in the history, and what closes it.
+    ///
+    /// # Errors
+    /// Where the history can't be read.
+    pub fn find_start(&self, start: u64) -> Result<Found, RecordError> {
+        let mut found = Found { record: None, closed_by: None };
+        let record = self.walk(&mut |record| {
+            if record.finishes == Some(start) {
+                found.closed_by = Some((record.seq, record.status));
+            }
+            (record.seq <= start).then(|| record.clone())
+        })?;
+        found.record = record.filter(|record| record.seq == start);
+        Ok(found)
+    }
+
+    /// The newest record that is this one, of the last week.
+    ///
+    /// # Errors
+    /// Where the history can't be read.
+    pub fn newest_that(&self, is_it: &dyn Fn(&Record) -> bool, now: DateTime<Utc>) -> Result<Option<Record>, RecordError> {
+        let record = self.walk(&mut |record| {
+            let is_old = now - record.recorded_at.utc() > TimeDelta::weeks(1);
+            (is_it(record) || is_old).then(|| record.clone())
+        })?;
+        Ok(record.filter(|record| is_it(record)))
+    }
+
+    /// Goes through the records that verify, from the newest back.
+    fn walk(&self, look: &mut dyn FnMut(&Record) -> Option<Record>) -> Result<Option<Record>, RecordError> {
+        let Some(tip) = &self.tip else { return Ok(None) };
+        let found =
+            walk_back(self.store, tip.newest.commit(), self.deadline, &mut |entry| look(self.verified(entry).ok()?.record()));
+        found.map_err(Failed::into_error)
+    }
 }
 
 type Attempt<'a> = (Option<PlaceKey>, Kind, Option<&'a Line>, Option<&'a CommitId>, Option<Time>);

@@ -22,9 +22,9 @@ pub struct Tip {
 pub struct Known<'a> {
     /// Its tip; `None` where there is no log yet.
     pub tip: Option<Tip>,
-    store: &'a LogStore,
+    pub(super) store: &'a LogStore,
+    pub(super) deadline: Deadline,
     trust: &'a Trust,
-    deadline: Deadline,
 }
 
 impl<'a> Known<'a> {

@@ -9,5 +9,7 @@ mod recorder;
 mod remote;
 mod run_command;
 mod signatures;
+mod spool;
+mod start_finish;
 mod support;
 mod tampering;

@@ -108,7 +108,7 @@ fn a_log_that_was_rewound_during_the_command_does_not_take_its_outcome() {
     let env = job(&server);
     let rewind = format!("git -C {} update-ref refs/heads/deploy-log deploy-log~1", server.repository().display());
     let output = env.deploy_record(&["run", "-e", "production", "--", "sh", "-c", &rewind]);
-    output.expect(0).says("as an open start").says("NOT RECORDED");
+    output.expect(0).says("as an open start").says("SPOOLED");
     env.deploy_record(&["run", "--strict", "-e", "production", "--", "sh", "-c", &rewind]).expect(3);
     env.deploy_record(&["verify"]).expect(0);
 }

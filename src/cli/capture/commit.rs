@@ -81,7 +81,8 @@ fn bare(sha: &CommitId) -> Commit {
     }
 }
 
-fn resolve(text: &str, checkout: Option<&Checkout>) -> Result<CommitId, Failure> {
+/// The commit that a text names in the repository at hand; a full id counts as it is.
+pub fn resolve(text: &str, checkout: Option<&Checkout>) -> Result<CommitId, Failure> {
     if let Some(id) = checkout.and_then(|checkout| checkout.resolve(text)) {
         return Ok(id);
     }

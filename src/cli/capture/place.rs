@@ -6,8 +6,48 @@ use crate::cli::context::Context;
 use crate::cli::exit::Failure;
 use crate::cli::settings::Settings;
 use crate::core::record::{Environment, Line, Name, Project, Tier};
+use crate::core::state::{PlaceKey, State};
 use crate::repo::Checkout;
 use anyhow::anyhow;
+
+/// Where to, without what.
+pub struct Target {
+    environment: Name,
+    service: Option<Name>,
+    project: Option<Project>,
+}
+
+impl Target {
+    /// What flags, variables and git say.
+    ///
+    /// # Errors
+    /// Where a flag makes no sense, or the environment is not known.
+    pub fn gather(args: &DeliveryArgs, ctx: &Context, settings: &Settings) -> Result<Target, Failure> {
+        let project = project(args, settings.ci.as_ref(), settings.checkout.as_ref());
+        Ok(Target { environment: environment(args, ctx, settings)?.name, service: service(args, settings)?, project })
+    }
+
+    /// Its place in a log with this state.
+    pub fn key(&self, state: Option<&State>) -> PlaceKey {
+        let project = project_in(self.project.clone(), state);
+        PlaceKey::new(project.as_ref(), self.service.as_ref(), &self.environment)
+    }
+
+    /// It in words.
+    pub fn words(&self) -> String {
+        let service = self.service.as_ref().map(|service| format!(", service {service}")).unwrap_or_default();
+        format!("{}{service}", self.environment)
+    }
+}
+
+/// The project; one that is only known by its path has the number that the log knows for that path.
+pub(super) fn project_in(project: Option<Project>, state: Option<&State>) -> Option<Project> {
+    let mut project = project?;
+    if let (None, Some(path)) = (project.id, &project.path) {
+        project.id = state.and_then(|state| state.project_at(path));
+    }
+    Some(project)
+}
 
 pub(super) fn environment(args: &DeliveryArgs, ctx: &Context, settings: &Settings) -> Result<Environment, Failure> {
     let of_job = settings.ci.as_ref().and_then(|ci| ci.environment.as_ref());

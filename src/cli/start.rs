@@ -1,0 +1,70 @@
+//! `deploy-record start`: record that a deployment begins.
+
+use super::capture::{Delivery, DeliveryArgs, not_recorded};
+use super::context::Context;
+use super::exit::{Exit, Failure};
+use super::settings::Settings;
+use super::starting::{self, Begin, Begun};
+use super::writer::LogWriter;
+use super::{Format, view};
+use crate::core::record::Time;
+use crate::recorder::Known;
+use crate::ui::json::json_pretty;
+use clap::Args;
+use serde_json::json;
+
+/// Record that a deployment begins; `finish` records how it ended.
+///
+/// The two are what `run` does in one step, for jobs that deploy in a script of their own: `start` in before_script, `finish` in
+/// after_script, in separate jobs, or from a hook. A step that is tried again is not recorded again.
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  deploy-record start --environment production\n  deploy-record start -e production --version 1.4.2 --format json"
+)]
+pub struct Start {
+    #[command(flatten)]
+    delivery: DeliveryArgs,
+    /// Show what would be recorded; write nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// How the result is written.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+/// Records it.
+pub fn run(args: &Start, ctx: &Context) -> Result<Exit, Failure> {
+    let settings = Settings::load_for_delivery(ctx)?;
+    if let Some(reason) = not_recorded(&args.delivery, &settings) {
+        ctx.ui.say(&format!("not recorded: {reason}"));
+        return Ok(Exit::Done);
+    }
+    let delivery = Delivery::gather(&args.delivery, ctx, &settings)?;
+    if args.dry_run {
+        let store = settings.open_log(ctx)?;
+        let known = Known::fetch(&store, &settings.trust, ctx.deadline())?;
+        let record = delivery.start(&known, Time::new(ctx.now()), true, ctx, &settings)?;
+        ctx.ui.result(&view::draft(&record, &ctx.redactor(&settings.config.redact.allow)));
+        return Ok(Exit::Done);
+    }
+    let writer = LogWriter::open(ctx, settings, delivery.environment())?;
+    match starting::begin(ctx, &writer, &delivery, Begin::Once)? {
+        Begun::InLog { seq, record } => {
+            if writer.settings.ci.is_some()
+                && let Err(error) = writer.spool.note_start(seq, &record.to_bytes())
+            {
+                ctx.ui.verbose(&format!("can't note the start in {}: {error}", writer.spool.directory().display()));
+            }
+            ctx.ui.result(&result(args.format, &format!("record {seq}"), json!({ "seq": seq, "spooled": null })));
+        }
+        Begun::InSpool { held, .. } => {
+            let path = held.path().display().to_string();
+            ctx.ui.result(&result(args.format, &format!("spooled {path}"), json!({ "seq": null, "spooled": path })));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn result(format: Format, words: &str, value: serde_json::Value) -> String {
+    if format == Format::Json { json_pretty(&value) } else { words.to_owned() }
+}

@@ -1,0 +1,127 @@
+//! `start` and `finish`: which end belongs to which start.
+
+use crate::support::env::TestEnv;
+use crate::support::git_server::{Failure, Fault, GitServer, Step};
+
+#[test]
+fn a_job_starts_and_finishes_once_however_often_its_steps_are_tried() {
+    let server = GitServer::http();
+    let mut env = TestEnv::gitlab_job(&server);
+    let start = ["start", "-e", "production"];
+    env.deploy_record(&start).expect(0).shows("record 1");
+    env.deploy_record(&start).expect(0).shows("record 1");
+    env.set("CI_JOB_STATUS", "success");
+    let finish = ["finish", "-e", "production"];
+    env.deploy_record(&finish).expect(0).shows("success").says("checkpoint:");
+    env.deploy_record(&finish).expect(0).says("recorded before: record 2");
+    env.deploy_record(&["finish", "-e", "production", "--status", "failed"])
+        .expect(2)
+        .says("record 1 ended as success in record 2")
+        .says("annotate 2");
+    // after it ended, the same job may deploy again
+    env.deploy_record(&start).expect(0).shows("record 3");
+    env.set("CI_JOB_STATUS", "timedout");
+    env.deploy_record(&finish).expect(0);
+    let records = env.records(server.repository());
+    let told: Vec<_> =
+        records.iter().map(|record| (&record["status"], &record["finishes"], &record["job"]["attempt"])).collect();
+    assert_eq!(told[1], (&"success".into(), &1.into(), &serde_json::Value::Null));
+    assert_eq!(told[3], (&"failed".into(), &3.into(), &2.into()));
+    assert_eq!(records[1]["provenance"]["status"], "asserted");
+    env.deploy_record(&["verify"]).expect(0).shows("0 errors, 0 notices");
+}
+
+#[test]
+fn a_hook_names_the_start_and_needs_nothing_else() {
+    let server = GitServer::http();
+    let mut env = TestEnv::gitlab_job(&server);
+    env.deploy_record(&["start", "-e", "production", "--version", "1.4.2", "--note", "faster"]).expect(0);
+    env.set("CI_JOB_ID", "999");
+    env.unset("CI_COMMIT_BRANCH");
+    env.deploy_record(&["finish", "--record", "1", "--status", "success", "--check", "smoke=passed"]).expect(0);
+    let records = env.records(server.repository());
+    assert_eq!((&records[1]["version"], &records[1]["job"]["id"]), (&"1.4.2".into(), &302.into()));
+    assert_eq!((&records[1]["checks"][0]["name"], &records[1]["change_note"]["summary"]), (&"smoke".into(), &"faster".into()));
+    env.deploy_record(&["finish", "--start", "1", "--status", "success"]).expect(0).says("before: record 2");
+    env.deploy_record(&["finish", "--record", "2", "--status", "success"]).expect(2).says("is no start");
+    env.deploy_record(&["finish", "--record", "7", "--status", "success"]).expect(2).says("holds no record 7");
+    env.deploy_record(&["finish", "--record", "1"]).expect(2).says("--status is missing");
+    env.deploy_record(&["verify"]).expect(0);
+}
+
+#[test]
+fn the_pipeline_and_commit_tell_where_the_job_does_not() {
+    let server = GitServer::http();
+    let mut env = TestEnv::gitlab_job(&server);
+    env.deploy_record(&["start", "-e", "production"]).expect(0);
+    env.set("CI_JOB_ID", "303");
+    env.deploy_record(&["start", "-e", "production"]).expect(0).says("record 1:").says("has no end");
+    env.set("CI_JOB_ID", "304");
+    env.deploy_record(&["finish", "-e", "production", "--status", "success"])
+        .expect(2)
+        .says("several starts are open that it could be: record 1")
+        .says("--record");
+    env.deploy_record(&["finish", "--record", "1", "--status", "unknown"]).expect(0);
+    env.deploy_record(&["finish", "-e", "production", "--status", "canceled"]).expect(0);
+    env.deploy_record(&["start", "-e", "production"]).expect(0);
+    env.set("CI_PIPELINE_ID", "575");
+    env.set("CI_JOB_ID", "305");
+    let other = env.deploy_record(&["finish", "-e", "production", "--status", "success"]);
+    other.expect(2).says("no start is open in production").says("deploy-record record");
+    env.deploy_record(&["finish", "-e", "staging", "--status", "success"]).expect(2).says("no start is open in staging");
+    let records = env.records(server.repository());
+    assert_eq!((&records[2]["finishes"], &records[3]["finishes"]), (&1.into(), &2.into()));
+    env.deploy_record(&["verify"]).expect(0).shows("0 errors");
+}
+
+#[test]
+fn services_and_environments_of_one_job_do_not_mix() {
+    let server = GitServer::http();
+    let env = TestEnv::gitlab_job(&server);
+    let places = [("staging", "api"), ("staging", "web"), ("production", "api")];
+    for (environment, service) in places {
+        env.deploy_record(&["start", "-e", environment, "--service", service]).expect(0);
+    }
+    for (environment, service) in places {
+        env.deploy_record(&["finish", "-e", environment, "--service", service, "--status", "success"]).expect(0);
+    }
+    let finishes: Vec<_> = env.records(server.repository()).iter().filter_map(|record| record["finishes"].as_u64()).collect();
+    assert_eq!(finishes, [1, 2, 3]);
+    env.deploy_record(&["verify"]).expect(0).shows("0 errors, 0 notices");
+}
+
+#[test]
+fn an_end_without_the_log_waits_with_its_start_or_after_it() {
+    let server = GitServer::http();
+    let mut env = TestEnv::gitlab_job(&server);
+    env.set("DEPLOY_RECORD_TIMEOUT", "2");
+    let down = || server.inject(Fault { step: Step::Any, failure: Failure::CutBefore, times: usize::MAX });
+    // the start is in the log, and `start` left a note of it
+    env.deploy_record(&["start", "-e", "production"]).expect(0);
+    down();
+    env.deploy_record(&["finish", "-e", "production", "--status", "success"]).expect(3).says("SPOOLED");
+    // both wait
+    env.set("CI_JOB_ID", "303");
+    env.deploy_record(&["start", "-e", "staging"]).expect(0).shows("spooled");
+    env.deploy_record(&["finish", "-e", "staging", "--status", "failed"]).expect(3).says("SPOOLED");
+    // which start it is can't be told
+    env.set("CI_JOB_ID", "304");
+    env.deploy_record(&["finish", "-e", "review", "--status", "failed"]).expect(3).says("nothing was recorded");
+    server.clear_faults();
+    env.deploy_record(&["replay"]).expect(0);
+    let records = env.records(server.repository());
+    let told: Vec<_> = records.iter().map(|record| (record["status"].as_str(), record["finishes"].as_u64())).collect();
+    assert_eq!(told, [(Some("running"), None), (Some("success"), Some(1)), (Some("running"), None), (Some("failed"), Some(3))]);
+    env.deploy_record(&["verify"]).expect(0).shows("0 errors, 0 notices");
+    env.deploy_record(&["finish", "-e", "production", "--status", "success"]).expect(2);
+}
+
+#[test]
+fn by_hand_on_a_laptop() {
+    let env = TestEnv::new();
+    env.deploy_record(&["start", "-e", "staging", "--format", "json"]).expect(0).shows("\"seq\": 1");
+    env.deploy_record(&["finish", "-e", "staging"]).expect(2).says("--status is missing");
+    env.deploy_record(&["finish", "-e", "staging", "--status", "timedout", "--format", "json"]).expect(0).shows("\"failed\"");
+    env.deploy_record(&["finish", "-e", "staging", "--status", "over"]).expect(2).says("timedout");
+    env.deploy_record(&["verify"]).expect(0).shows("verified: 2 records");
+}
