@@ -7,6 +7,7 @@ mod identity;
 mod keygen;
 mod location;
 mod log;
+mod newest;
 mod record;
 mod run;
 mod schema;
