@@ -15,7 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("repo", &["core", "git", "http", "repo"]),
     ("store", &["core", "git", "http", "store"]),
     ("recorder.rs", &["core", "http", "signer", "store"]),
-    ("recorder", &["core", "http", "store"]),
+    ("recorder", &["core", "http", "signer", "store"]),
     ("ui.rs", &["core", "ui"]),
     ("ui", &["core", "ui"]),
 ];

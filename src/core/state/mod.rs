@@ -51,11 +51,8 @@ impl PlaceKey {
 
 impl State {
     /// The state after this record; `None` as the previous state means that it is record 1.
-    pub fn after(previous: Option<&State>, record: &Record, digest: Digest) -> State {
-        let mut state = match previous {
-            Some(previous) => previous.clone(),
-            None => State::empty(record, digest),
-        };
+    pub fn after(previous: Option<State>, record: &Record, digest: Digest) -> State {
+        let mut state = previous.unwrap_or_else(|| State::empty(record, digest));
         state.newest = Pointer::to(record.seq, digest);
         state.recorded_at = record.recorded_at;
         state.expire(record);
