@@ -90,7 +90,7 @@ impl State {
 
     /// The bytes of `state.json`: one line.
     pub fn to_bytes(&self) -> Vec<u8> {
-        json::write_line(&self.write())
+        json::write_line(self)
     }
 
     /// The line that proves this state's newest record later.
