@@ -5,6 +5,7 @@
 //! whatever happens, the answer is one of: it is in the log, it is certainly not in the log. What must not be lost waits in the
 //! spool meanwhile, and stays there where it can't be appended ([`spooling`]).
 
+pub mod commit;
 mod error;
 mod finish;
 mod known;
@@ -17,16 +18,16 @@ pub use spooling::{Kept, Spooled};
 
 use crate::core::checkpoint::Checkpoint;
 use crate::core::finding::Code;
-use crate::core::log::entry::{self, ATTRIBUTES, FILES, Trust};
-use crate::core::log::{late, message, page};
+use crate::core::log::entry::{self, Trust};
+use crate::core::log::late;
 use crate::core::record::shape::FieldType as _;
 use crate::core::record::{CommitId, Digest, Id, Line, Record, SCHEMA, Status, Time};
 use crate::core::redact::Redactor;
 use crate::core::seal;
-use crate::core::state::{PlaceKey, State};
+use crate::core::state::PlaceKey;
 use crate::http::{self, Deadline, FEW_TRIES, HttpError};
 use crate::signer::Signer;
-use crate::store::{LogStore, NewCommit, PublishError, StoreError};
+use crate::store::{LogStore, PublishError, StoreError};
 use chrono::{DateTime, TimeDelta, Utc};
 use error::Failed;
 use known::walk_back;
@@ -201,7 +202,7 @@ impl Recorder<'_> {
         let record = self.link(draft, id, &known)?;
         let base = tip.map(|tip| tip.newest.commit().clone());
         let receipt = Receipt { checkpoint: checkpoint(&record), record, redacted, is_new_log: base.is_none() };
-        let commit = self.write(&receipt.record, state, base.as_ref())?;
+        let (commit, _) = commit::write(self.store, self.signer, &receipt.record, state.cloned(), base.as_ref())?;
         self.publish(&commit, base, deadline.at_most(attempts.exchange), &receipt, attempts)
     }
 
@@ -317,25 +318,6 @@ impl Recorder<'_> {
         }
         self.check_signer(record.recorded_at.utc(), record.seq)?;
         Ok(record)
-    }
-
-    fn write(&self, record: &Record, state: Option<&State>, base: Option<&CommitId>) -> Result<CommitId, RecordError> {
-        let bytes = record.to_bytes();
-        let digest = Digest::of(&bytes);
-        let signature = self.signer.sign(seal::NAMESPACE_RECORD, &bytes)?;
-        let state = State::after(state, record, digest);
-        let state_bytes = state.to_bytes();
-        let page = page::render(&state, record, self.store.branch())?;
-        let message = message::compose(record, digest, Digest::of(&state_bytes));
-        let contents: [&[u8]; 5] = [ATTRIBUTES, page.as_bytes(), &bytes, signature.as_bytes(), &state_bytes];
-        let new = NewCommit {
-            files: FILES.into_iter().zip(contents).collect(),
-            message: &message,
-            name: record.signer.as_str(),
-            email: self.signer.email(),
-            time: record.recorded_at.utc().timestamp(),
-        };
-        Ok(self.store.write(&new, base, &|payload| self.signer.sign(seal::NAMESPACE_GIT, payload))?)
     }
 
     /// Looks for our record among those that came after the tip that it was built on.

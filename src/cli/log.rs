@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::exit::{Exit, Failure};
+use super::newest::Newest;
 use super::settings::Settings;
 use super::{Format, view};
 use crate::core::finding::{Code, Finding};
@@ -10,7 +11,7 @@ use crate::core::log::page;
 use crate::core::record::shape::FieldType as _;
 use crate::core::record::{Digest, Kind, Record, Status, Time};
 use crate::core::time::{duration, readable};
-use crate::store::{Depth, LogStore};
+use crate::store::LogStore;
 use crate::ui::Ui;
 use crate::ui::json::json_line;
 use crate::ui::table::Table;
@@ -151,31 +152,6 @@ impl Log {
             && self.status.is_none_or(|status| record.status == Some(status))
             && self.since.is_none_or(|since| at >= since.at(now))
             && self.until.is_none_or(|until| at < until.at(now))
-    }
-}
-
-/// Walks the log from its tip back, reading only as far as it is asked to.
-pub struct Newest<'a> {
-    store: &'a LogStore,
-    next: Option<crate::core::record::CommitId>,
-}
-
-impl<'a> Newest<'a> {
-    /// Fetches the log.
-    ///
-    /// # Errors
-    /// Where it can't be reached, or there is none.
-    pub fn fetch(ctx: &Context, store: &'a LogStore) -> Result<Self, Failure> {
-        let tip = store.fetch(Depth::All, ctx.deadline())?.ok_or_else(|| no_log(store))?;
-        Ok(Newest { store, next: Some(tip) })
-    }
-
-    /// The next older commit.
-    pub fn next(&mut self) -> Result<Option<RawEntry>, Failure> {
-        let Some(commit) = self.next.take() else { return Ok(None) };
-        let entry = self.store.read(&commit)?;
-        self.next = entry.parents.first().cloned();
-        Ok(Some(entry))
     }
 }
 

@@ -9,6 +9,7 @@ mod identity;
 mod keygen;
 mod location;
 mod log;
+mod newest;
 mod record;
 mod replay;
 mod result_file;

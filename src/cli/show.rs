@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::exit::{Exit, Failure, describe};
-use super::log::Newest;
+use super::newest::Newest;
 use super::settings::Settings;
 use super::{Format, view};
 use crate::core::escape::{shell_quoted, terminal};

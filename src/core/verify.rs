@@ -262,7 +262,7 @@ impl<'a> Verifier<'a> {
     }
 
     fn check_state(&mut self, entry: &RawEntry, record: &Record, digest: Digest, read_state: &dyn Fn() -> Option<Vec<u8>>) {
-        let computed = State::after(self.state.as_ref(), record, digest);
+        let computed = State::after(self.state.take(), record, digest);
         let bytes = computed.to_bytes();
         let blob = entry.files.iter().find(|file| file.name == "state.json").map(|file| file.blob.as_str());
         if let Ok(trailers) = message::trailers(&entry.message)

@@ -152,7 +152,7 @@ fn check_steps(store: &LogStore, trust: &Trust, tip: &Tip, deadline: Deadline) -
             let findings = problems.iter().map(|(code, words)| finding(step, *code, words)).collect();
             return Err(damaged(store, findings));
         }
-        state = Some(State::after(state.as_ref(), step.record(), step.digest()));
+        state = Some(State::after(state.take(), step.record(), step.digest()));
         before = Some(step.pointer());
     }
     match state {

@@ -48,8 +48,13 @@ impl LogStore {
     pub fn local(path: &Path, branch: &str) -> Result<Self, StoreError> {
         let problem = |problem: String| StoreError::Repository { log: format!("the log at `{}`", path.display()), problem };
         let repository = Repository::open(path).map_err(|error| problem(explain(&error, path)))?;
+        Ok(LogStore::of(repository, branch))
+    }
+
+    /// The branch in an opened repository.
+    pub fn of(repository: Repository, branch: &str) -> Self {
         let reference = format!("refs/heads/{branch}");
-        Ok(LogStore { repository, branch: branch.to_owned(), reference, remote: None, is_read_only: false, _scratch: None })
+        LogStore { repository, branch: branch.to_owned(), reference, remote: None, is_read_only: false, _scratch: None }
     }
 
     /// Whether it can be appended to: not while the branch is checked out, since the files there would not follow.

@@ -16,7 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("repo", &["core", "git", "http", "repo"]),
     ("store", &["core", "git", "http", "store"]),
     ("recorder.rs", &["core", "http", "signer", "store"]),
-    ("recorder", &["core", "http", "recorder", "spool", "store"]),
+    ("recorder", &["core", "http", "recorder", "signer", "spool", "store"]),
     ("ui.rs", &["core", "ui"]),
     ("ui", &["core", "ui"]),
 ];

@@ -3,6 +3,7 @@
 //! Only objects, lists, strings, booleans and integers from 0 to 2^53-1 exist here. A duplicate key, `null`, a negative or
 //! fractional number, or anything after the value is an error that names line and column. Objects keep the order of their keys.
 
+use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use std::fmt;
@@ -19,18 +20,19 @@ pub fn read(bytes: &[u8]) -> Result<Value, serde_json::Error> {
 }
 
 /// Writes a value the one way that records are written: two-space indent, keys in their order, one newline at the end.
-pub fn write_pretty(value: &Value) -> Vec<u8> {
-    // `{:#}` of a Value is serde_json's pretty form and, unlike the writer functions, has no error to handle.
-    let mut text = format!("{value:#}");
-    text.push('\n');
-    text.into_bytes()
+pub fn write_pretty(value: &impl Serialize) -> Vec<u8> {
+    ended(serde_json::to_vec_pretty(value))
 }
 
 /// Writes a value on one line, with a newline at the end.
-pub fn write_line(value: &Value) -> Vec<u8> {
-    let mut text = value.to_string();
-    text.push('\n');
-    text.into_bytes()
+pub fn write_line(value: &impl Serialize) -> Vec<u8> {
+    ended(serde_json::to_vec(value))
+}
+
+fn ended(written: Result<Vec<u8>, serde_json::Error>) -> Vec<u8> {
+    let mut bytes = written.unwrap_or_else(|error| unreachable!("only strings are keys here: {error}"));
+    bytes.push(b'\n');
+    bytes
 }
 
 struct Strict(Value);

@@ -1,8 +1,7 @@
 //! Which kind of record has which fields: the second half of the table.
 
 use super::fields::{Kind, Record, Status};
-use super::shape::{FieldError, FieldType as _};
-use serde_json::Value;
+use super::shape::FieldError;
 
 /// The fields of one kind, besides those that every record has.
 #[derive(Debug)]
@@ -117,15 +116,12 @@ pub fn rule(kind: Kind) -> &'static KindRule {
 /// Names the field.
 pub fn check(record: &Record) -> Result<(), FieldError> {
     let rule = rule(record.kind);
-    let written = record.write();
-    let has = |name: &str| written.get(name).is_some();
-    if let Some(missing) = rule.required.iter().find(|name| !has(name)) {
+    let present = record.present();
+    if let Some(missing) = rule.required.iter().find(|name| !present.contains(name)) {
         return Err(FieldError::new(format!("is missing; a record of kind `{}` has it", record.kind)).within(*missing));
     }
-    let known = |name: &str| [ALWAYS, rule.required, rule.allowed].iter().any(|names| names.contains(&name));
-    let newer: Vec<_> = record.newer.names().collect();
-    let keys = written.as_object().into_iter().flat_map(serde_json::Map::keys);
-    if let Some(extra) = keys.map(String::as_str).find(|name| !known(name) && !newer.contains(name)) {
+    let known = |name: &&str| [ALWAYS, rule.required, rule.allowed].iter().any(|names| names.contains(name));
+    if let Some(extra) = present.into_iter().find(|name| !known(name)) {
         return Err(FieldError::new(format!("has no place in a record of kind `{}`", record.kind)).within(extra));
     }
     check_delivery(record)?;
@@ -163,30 +159,4 @@ fn check_counts(record: &Record) -> Result<(), FieldError> {
     earlier("finishes", record.finishes)?;
     earlier("of", record.of)?;
     earlier("since", record.since)
-}
-
-/// The keys of the record that `name` nothing this version knows, in order, the nested ones with their path.
-pub fn newer_fields(value: &Value, known: &Value) -> Vec<String> {
-    let mut found = Vec::new();
-    collect_newer(value, known, "", &mut found);
-    found
-}
-
-fn collect_newer(value: &Value, schema: &Value, path: &str, found: &mut Vec<String>) {
-    match value {
-        Value::Object(object) => {
-            let Some(properties) = schema.get("properties") else { return };
-            for (key, inner) in object {
-                match properties.get(key) {
-                    Some(schema) => collect_newer(inner, schema, &format!("{path}{key}."), found),
-                    None => found.push(format!("{path}{key}")),
-                }
-            }
-        }
-        Value::Array(list) => {
-            let Some(items) = schema.get("items") else { return };
-            list.iter().for_each(|inner| collect_newer(inner, items, path, found));
-        }
-        _ => {}
-    }
 }

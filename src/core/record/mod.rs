@@ -20,7 +20,6 @@ pub use values::{Base64, CommitId, Digest, Id, Line, Link, Name, Text, Time};
 use chrono::DateTime;
 use serde_json::Value;
 use shape::{FieldError, FieldType as _};
-use std::sync::LazyLock;
 
 /// The format that this version writes and reads.
 pub const SCHEMA: &str = "deploy-record/v1";
@@ -96,7 +95,7 @@ impl Record {
 
     /// The record's bytes, as they are hashed and signed.
     pub fn to_bytes(&self) -> Vec<u8> {
-        json::write_pretty(&self.write())
+        json::write_pretty(self)
     }
 
     /// Checks a record that is about to be written, by the same rules that reading has.
@@ -109,8 +108,9 @@ impl Record {
 
     /// Keys that this version does not know, with their paths: `commit.reviewed`.
     pub fn newer_fields(&self) -> Vec<String> {
-        static KNOWN: LazyLock<Value> = LazyLock::new(schema::json_schema);
-        kinds::newer_fields(&self.write(), &KNOWN)
+        let mut found = Vec::new();
+        self.find_newer(&mut found);
+        found
     }
 
     /// Whether the record tells of a delivery: a deployment or a rollback.

@@ -3,6 +3,7 @@
 //! One declaration in `fields.rs` gives a struct, its strict reader, its writer, its part of the JSON Schema and the visit of
 //! its free texts. So a new field is one line there, and nothing can be read but not written, or signed but not redacted.
 
+use serde::{Serialize, ser::SerializeMap};
 use serde_json::{Map, Value, json};
 use std::fmt;
 
@@ -39,8 +40,8 @@ impl fmt::Display for FieldError {
 
 impl std::error::Error for FieldError {}
 
-/// A type that a field's value can have.
-pub trait FieldType: Sized {
+/// A type that a field's value can have. What it serializes to is its JSON form; [`json`](super::json) makes the bytes of it.
+pub trait FieldType: Serialize + Sized {
     /// Reads the value, strictly.
     ///
     /// # Errors
@@ -48,17 +49,22 @@ pub trait FieldType: Sized {
     fn read(value: Value) -> Result<Self, FieldError>;
 
     /// The JSON value.
-    fn write(&self) -> Value;
+    fn write(&self) -> Value {
+        serde_json::to_value(self).unwrap_or_else(|error| unreachable!("only strings are keys here: {error}"))
+    }
 
     /// The JSON Schema (draft 2020-12) of the value.
     fn schema() -> Value;
 
     /// Calls `visit` with every free text inside, so that none escapes redaction.
     fn visit_texts(&mut self, _visit: &mut dyn FnMut(&mut String)) {}
+
+    /// Adds the keys inside that this version does not know, with their paths from here on.
+    fn find_newer(&self, _found: &mut Vec<String>) {}
 }
 
 /// A field in its place: required (`T`), optional (`Option<T>`) or a list that may be absent (`Vec<T>`).
-pub trait Member: Sized {
+pub trait Member: Serialize + Sized {
     /// Whether the object is wrong without it.
     const REQUIRED: bool;
 
@@ -68,14 +74,17 @@ pub trait Member: Sized {
     /// As [`FieldType::read`], and for a required member that is absent.
     fn read_member(value: Option<Value>) -> Result<Self, FieldError>;
 
-    /// The JSON value, or `None` where the key is left out.
-    fn write_member(&self) -> Option<Value>;
+    /// Whether it is written; otherwise its key is left out.
+    fn is_present(&self) -> bool;
 
     /// As [`FieldType::schema`].
     fn schema_member() -> Value;
 
     /// As [`FieldType::visit_texts`].
     fn visit_member(&mut self, visit: &mut dyn FnMut(&mut String));
+
+    /// As [`FieldType::find_newer`].
+    fn find_newer_in_member(&self, found: &mut Vec<String>);
 }
 
 impl<T: FieldType> Member for T {
@@ -85,8 +94,8 @@ impl<T: FieldType> Member for T {
         T::read(value.ok_or_else(|| FieldError::new("is missing"))?)
     }
 
-    fn write_member(&self) -> Option<Value> {
-        Some(self.write())
+    fn is_present(&self) -> bool {
+        true
     }
 
     fn schema_member() -> Value {
@@ -95,6 +104,10 @@ impl<T: FieldType> Member for T {
 
     fn visit_member(&mut self, visit: &mut dyn FnMut(&mut String)) {
         self.visit_texts(visit);
+    }
+
+    fn find_newer_in_member(&self, found: &mut Vec<String>) {
+        self.find_newer(found);
     }
 }
 
@@ -105,8 +118,8 @@ impl<T: FieldType> Member for Option<T> {
         value.map(T::read).transpose()
     }
 
-    fn write_member(&self) -> Option<Value> {
-        self.as_ref().map(T::write)
+    fn is_present(&self) -> bool {
+        self.is_some()
     }
 
     fn schema_member() -> Value {
@@ -117,6 +130,10 @@ impl<T: FieldType> Member for Option<T> {
         if let Some(value) = self {
             value.visit_texts(visit);
         }
+    }
+
+    fn find_newer_in_member(&self, found: &mut Vec<String>) {
+        self.iter().for_each(|value| value.find_newer(found));
     }
 }
 
@@ -136,8 +153,8 @@ impl<T: FieldType> Member for Vec<T> {
         list.into_iter().enumerate().map(read).collect()
     }
 
-    fn write_member(&self) -> Option<Value> {
-        (!self.is_empty()).then(|| Value::Array(self.iter().map(T::write).collect()))
+    fn is_present(&self) -> bool {
+        !self.is_empty()
     }
 
     fn schema_member() -> Value {
@@ -148,6 +165,10 @@ impl<T: FieldType> Member for Vec<T> {
         for value in self {
             value.visit_texts(visit);
         }
+    }
+
+    fn find_newer_in_member(&self, found: &mut Vec<String>) {
+        self.iter().for_each(|value| value.find_newer(found));
     }
 }
 
@@ -188,8 +209,11 @@ impl Newer {
     }
 
     /// Puts the fields at the end of the object.
-    pub fn append_to(&self, object: &mut Map<String, Value>) {
-        object.extend(self.0.clone());
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize_into<M: SerializeMap>(&self, object: &mut M) -> Result<(), M::Error> {
+        self.0.iter().try_for_each(|(key, value)| object.serialize_entry(key, value))
     }
 
     /// The keys, in order.
@@ -241,6 +265,15 @@ macro_rules! shape {
                     schema: <$type as $crate::core::record::shape::Member>::schema_member(),
                 }),+]
             }
+
+            /// The known fields that are there, in the order in which they are written.
+            pub fn present(&self) -> Vec<&'static str> {
+                let mut names = Vec::new();
+                $(if $crate::core::record::shape::Member::is_present(&self.$field) {
+                    names.push(shape!(@key $field $($key)?));
+                })+
+                names
+            }
         }
 
         impl $crate::core::record::shape::FieldType for $shape {
@@ -255,21 +288,33 @@ macro_rules! shape {
                 })
             }
 
-            fn write(&self) -> serde_json::Value {
-                let mut object = serde_json::Map::new();
-                $(if let Some(value) = $crate::core::record::shape::Member::write_member(&self.$field) {
-                    object.insert(shape!(@key $field $($key)?).to_owned(), value);
-                })+
-                self.newer.append_to(&mut object);
-                serde_json::Value::Object(object)
-            }
-
             fn schema() -> serde_json::Value {
                 $crate::core::record::shape::object_schema(stringify!($shape), $shape::fields())
             }
 
             fn visit_texts(&mut self, visit: &mut dyn FnMut(&mut String)) {
                 $($crate::core::record::shape::Member::visit_member(&mut self.$field, visit);)+
+            }
+
+            fn find_newer(&self, found: &mut Vec<String>) {
+                $(
+                    let known = found.len();
+                    $crate::core::record::shape::Member::find_newer_in_member(&self.$field, found);
+                    found[known..].iter_mut().for_each(|path| path.insert_str(0, concat!(shape!(@key $field $($key)?), ".")));
+                )+
+                found.extend(self.newer.names().map(str::to_owned));
+            }
+        }
+
+        impl serde::Serialize for $shape {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                use serde::ser::SerializeMap as _;
+                let mut object = serializer.serialize_map(None)?;
+                $(if $crate::core::record::shape::Member::is_present(&self.$field) {
+                    object.serialize_entry(shape!(@key $field $($key)?), &self.$field)?;
+                })+
+                self.newer.serialize_into(&mut object)?;
+                object.end()
             }
         }
     };
@@ -320,12 +365,14 @@ macro_rules! choice {
                 word.parse().map_err($crate::core::record::shape::FieldError::new)
             }
 
-            fn write(&self) -> serde_json::Value {
-                serde_json::Value::String(self.as_str().to_owned())
-            }
-
             fn schema() -> serde_json::Value {
                 serde_json::json!({ "title": stringify!($choice), "enum": [$($word),+] })
+            }
+        }
+
+        impl serde::Serialize for $choice {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
             }
         }
     };

@@ -5,7 +5,8 @@
 
 use super::json::LARGEST_INTEGER;
 use super::shape::{FieldError, FieldType, expected};
-use chrono::{DateTime, NaiveDateTime, SecondsFormat, SubsecRound, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, SubsecRound, Timelike, Utc};
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
@@ -30,10 +31,6 @@ impl FieldType for bool {
         value.as_bool().ok_or_else(|| expected("a boolean", &value))
     }
 
-    fn write(&self) -> Value {
-        Value::Bool(*self)
-    }
-
     fn schema() -> Value {
         json!({ "type": "boolean" })
     }
@@ -45,10 +42,6 @@ impl FieldType for u64 {
             Some(number) if number <= LARGEST_INTEGER => Ok(number),
             _ => Err(expected("an integer from 0 to 2^53-1", &value)),
         }
-    }
-
-    fn write(&self) -> Value {
-        json!(self)
     }
 
     fn schema() -> Value {
@@ -99,10 +92,6 @@ macro_rules! checked_string {
                 $name::new(string(value)?).map_err(FieldError::new)
             }
 
-            fn write(&self) -> Value {
-                Value::String(self.0.clone())
-            }
-
             fn schema() -> Value {
                 let mut schema = $schema;
                 schema["title"] = json!(stringify!($name));
@@ -111,6 +100,12 @@ macro_rules! checked_string {
 
             fn visit_texts(&mut self, visit: &mut dyn FnMut(&mut String)) {
                 Self::visit_own(self, visit);
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
             }
         }
     };
@@ -311,9 +306,43 @@ impl Time {
     }
 }
 
+/// The one form of a time; each `0` is a digit.
+const TIME_FORM: &[u8; 20] = b"0000-00-00T00:00:00Z";
+
+impl Time {
+    fn text(self) -> Ascii<20> {
+        let mut text = *TIME_FORM;
+        let mut put = |place: std::ops::Range<usize>, mut number: u32| {
+            for digit in text[place].iter_mut().rev() {
+                *digit += u8::try_from(number % 10).unwrap_or_default();
+                number /= 10;
+            }
+        };
+        put(0..4, self.0.year().unsigned_abs());
+        put(5..7, self.0.month());
+        put(8..10, self.0.day());
+        put(11..13, self.0.hour());
+        put(14..16, self.0.minute());
+        put(17..19, self.0.second());
+        Ascii(text)
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        let text: &[u8; 20] = text.as_bytes().try_into().ok()?;
+        let fits = |(&byte, &form): (&u8, &u8)| if form == b'0' { byte.is_ascii_digit() } else { byte == form };
+        if !text.iter().zip(TIME_FORM).all(fits) {
+            return None;
+        }
+        let number =
+            |place: std::ops::Range<usize>| text[place].iter().fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'));
+        let date = NaiveDate::from_ymd_opt(i32::try_from(number(0..4)).ok()?, number(5..7), number(8..10))?;
+        Some(Time(date.and_hms_opt(number(11..13), number(14..16), number(17..19))?.and_utc()))
+    }
+}
+
 impl fmt::Display for Time {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        formatter.pad(&self.0.to_rfc3339_opts(SecondsFormat::Secs, true))
+        formatter.pad(self.text().as_str())
     }
 }
 
@@ -322,20 +351,19 @@ impl FromStr for Time {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("expected a time like 2026-11-20T14:05:11Z, found `{}`", text.escape_debug());
-        let time = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%SZ").map_err(|_| wrong())?;
-        let time = Time::new(time.and_utc());
-        // chrono accepts other spellings too, such as a missing zero or a leap second
-        (text.len() == 20 && time.to_string() == text && !text.ends_with(":60Z")).then_some(time).ok_or_else(wrong)
+        Time::from_text(text).ok_or_else(wrong)
+    }
+}
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.text().as_str())
     }
 }
 
 impl FieldType for Time {
     fn read(value: Value) -> Result<Self, FieldError> {
         string(value)?.parse().map_err(FieldError::new)
-    }
-
-    fn write(&self) -> Value {
-        Value::String(self.to_string())
     }
 
     fn schema() -> Value {
@@ -357,9 +385,27 @@ impl Digest {
     }
 }
 
+const DIGEST_PREFIX: &str = "sha256:";
+
+impl Digest {
+    fn text(&self) -> Ascii<71> {
+        let mut text = [0; 71];
+        let (prefix, digits) = text.split_at_mut(DIGEST_PREFIX.len());
+        prefix.copy_from_slice(DIGEST_PREFIX.as_bytes());
+        put_hex(&self.0, digits);
+        Ascii(text)
+    }
+}
+
 impl fmt::Display for Digest {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        write!(formatter, "sha256:{}", hex(&self.0))
+        formatter.write_str(self.text().as_str())
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.text().as_str())
     }
 }
 
@@ -374,12 +420,12 @@ impl FromStr for Digest {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("expected `sha256:` and 64 lower-case hexadecimal digits, found `{}`", text.escape_debug());
-        let digits = text.strip_prefix("sha256:").ok_or_else(wrong)?;
+        let digits = text.strip_prefix(DIGEST_PREFIX).ok_or_else(wrong)?;
         check_hex(digits, &[64]).map_err(|_| wrong())?;
+        let value = |digit: u8| if digit.is_ascii_digit() { digit - b'0' } else { digit - b'a' + 10 };
         let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks(2)) {
-            let pair = std::str::from_utf8(pair).map_err(|_| wrong())?;
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| wrong())?;
+        for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
+            *byte = value(pair[0]) << 4 | value(pair[1]);
         }
         Ok(Digest(bytes))
     }
@@ -390,10 +436,6 @@ impl FieldType for Digest {
         string(value)?.parse().map_err(FieldError::new)
     }
 
-    fn write(&self) -> Value {
-        Value::String(self.to_string())
-    }
-
     fn schema() -> Value {
         json!({ "title": "Digest", "type": "string", "pattern": "^sha256:[0-9a-f]{64}$" })
     }
@@ -401,9 +443,26 @@ impl FieldType for Digest {
 
 /// Bytes as lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
+    let mut digits = vec![0; bytes.len() * 2];
+    put_hex(bytes, &mut digits);
+    digits.into_iter().map(char::from).collect()
+}
+
+fn put_hex(bytes: &[u8], digits: &mut [u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    for (byte, pair) in bytes.iter().zip(digits.chunks_exact_mut(2)) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+}
+
+/// A short text that was made without a place in memory of its own: logs have millions of them.
+struct Ascii<const LENGTH: usize>([u8; LENGTH]);
+
+impl<const LENGTH: usize> Ascii<LENGTH> {
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_else(|error| unreachable!("only ASCII is put in: {error}"))
+    }
 }
 
 #[cfg(test)]

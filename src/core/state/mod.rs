@@ -51,11 +51,8 @@ impl PlaceKey {
 
 impl State {
     /// The state after this record; `None` as the previous state means that it is record 1.
-    pub fn after(previous: Option<&State>, record: &Record, digest: Digest) -> State {
-        let mut state = match previous {
-            Some(previous) => previous.clone(),
-            None => State::empty(record, digest),
-        };
+    pub fn after(previous: Option<State>, record: &Record, digest: Digest) -> State {
+        let mut state = previous.unwrap_or_else(|| State::empty(record, digest));
         state.newest = Pointer::to(record.seq, digest);
         state.recorded_at = record.recorded_at;
         state.expire(record);
@@ -93,7 +90,7 @@ impl State {
 
     /// The bytes of `state.json`: one line.
     pub fn to_bytes(&self) -> Vec<u8> {
-        json::write_line(&self.write())
+        json::write_line(self)
     }
 
     /// The line that proves this state's newest record later.

@@ -22,7 +22,7 @@ fn deployment(seq: u64, version: &str, status: Status, finishes: Option<u64>) ->
 fn after(records: &[Record]) -> State {
     let mut state = None;
     for record in records {
-        state = Some(State::after(state.as_ref(), record, Digest::of(&record.to_bytes())));
+        state = Some(State::after(state.take(), record, Digest::of(&record.to_bytes())));
     }
     state.expect("at least one record")
 }

@@ -53,7 +53,7 @@ impl Writer {
         let bytes = record.to_bytes();
         let signature = seal::sign(&key(self.seed), seal::NAMESPACE_RECORD, &bytes).expect("signed");
         let digest = Digest::of(&bytes);
-        let state = State::after(self.state.as_ref(), &record, digest);
+        let state = State::after(self.state.take(), &record, digest);
         self.push(&record, bytes, signature, state.to_bytes());
         self.state = Some(state);
         record.seq
