@@ -9,5 +9,6 @@ mod recorder;
 mod remote;
 mod run_command;
 mod signatures;
+mod ssh;
 mod support;
 mod tampering;
