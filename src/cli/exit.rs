@@ -175,7 +175,9 @@ pub fn remote_hint(error: &RemoteError) -> Option<String> {
         }
         RemoteError::Tls(_) => "if the server has a private CA, name its file in CI_SERVER_TLS_CA_FILE or SSL_CERT_FILE".to_owned(),
         RemoteError::Status { code: 401, .. } => {
-            "the token is wrong, expired, or missing: give one with --token or DEPLOY_RECORD_TOKEN".to_owned()
+            "the token is wrong, expired, or missing: give one with --token or DEPLOY_RECORD_TOKEN; outside of CI, git's credential \
+             helpers are asked too"
+                .to_owned()
         }
         RemoteError::Status { code: 403, .. } => {
             "the token may not push: in GitLab 18.4 or later, allow it under Settings > CI/CD > Job token permissions > \

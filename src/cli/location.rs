@@ -5,7 +5,7 @@ use super::exit::Failure;
 use crate::ci::CiFacts;
 use crate::command::OWN_SECRETS;
 use crate::core::escape::shell_quoted;
-use crate::git::{Credentials, GitRemote, Ssh, SshAddress, SshProgram, is_ssh};
+use crate::git::{CredentialHelper, Credentials, GitRemote, Login, Ssh, SshAddress, SshProgram, is_ssh, percent_decoded};
 use crate::repo::{Checkout, ssh_command};
 use crate::store::LogStore;
 use anyhow::anyhow;
@@ -35,8 +35,8 @@ pub enum Address {
     Http {
         /// Without credentials.
         url: String,
-        /// What to log in with.
-        credentials: Option<Credentials>,
+        /// How to log in.
+        login: Login,
     },
     /// By the person's own ssh.
     Ssh {
@@ -54,7 +54,7 @@ impl Address {
     /// Where libgit2 refuses it.
     pub fn remote(&self, ctx: &Context) -> Result<GitRemote, Failure> {
         let remote = match self {
-            Address::Http { url, credentials } => GitRemote::http(url, ctx.http(), credentials.clone()),
+            Address::Http { url, login } => GitRemote::http(url, ctx.http(), login.clone()),
             Address::Ssh { address, ssh } => GitRemote::ssh(address, ssh.clone()),
         };
         remote.map_err(Failure::unable)
@@ -189,7 +189,7 @@ impl Location {
 /// The address on a server that a text is; `None` for anything else.
 fn address(text: &str, ctx: &Context, ci: Option<&CiFacts>, checkout: Option<&Checkout>) -> Result<Option<Address>, Failure> {
     if text.starts_with("http://") || text.starts_with("https://") {
-        return http_address(text, ctx, ci).map(Some);
+        return http_address(text, ctx, ci, checkout).map(Some);
     }
     if !is_ssh(text) {
         return Ok(None);
@@ -212,12 +212,13 @@ fn same(one: &Path, other: &Path) -> bool {
     }
 }
 
-fn http_address(text: &str, ctx: &Context, ci: Option<&CiFacts>) -> Result<Address, Failure> {
+fn http_address(text: &str, ctx: &Context, ci: Option<&CiFacts>, checkout: Option<&Checkout>) -> Result<Address, Failure> {
     let mut url =
         url::Url::parse(text).map_err(|error| Failure::usage(anyhow!("the log's address makes no sense: {error}")))?;
-    let user = url.username().to_owned();
-    let password = url.password().map(str::to_owned);
     let unusable = |()| Failure::usage(anyhow!("the log's address has no host"));
+    let unreadable = || Failure::usage(anyhow!("the user name or password in the log's address makes no sense"));
+    let user = percent_decoded(url.username()).ok_or_else(unreadable)?;
+    let password = url.password().map(|text| percent_decoded(text).ok_or_else(unreadable)).transpose()?;
     url.set_username("").map_err(unusable)?;
     url.set_password(None).map_err(unusable)?;
     let is_own = ci.and_then(|ci| url::Url::parse(&ci.server_url).ok()).is_none_or(|server| server.origin() == url.origin());
@@ -228,13 +229,24 @@ fn http_address(text: &str, ctx: &Context, ci: Option<&CiFacts>) -> Result<Addre
         ))
         .hint("name it in `.deploy-record.yml` on the default branch: log: { url: … }"));
     }
-    let credentials = match (&ctx.global.token, password) {
-        (Some(token), _) => Some(Credentials::new(user_for(token, ctx), token)),
-        (None, Some(password)) => Some(Credentials::new(&user, &password)),
-        (None, None) if !user.is_empty() => Some(Credentials::new(&user, "")),
-        (None, None) => job_token(&url, ctx, ci),
+    let login = match (&ctx.global.token, password) {
+        (Some(token), _) => Login::As(Credentials::new(user_for(token, ctx), token)),
+        (None, Some(password)) => Login::As(Credentials::new(&user, &password)),
+        (None, None) if ci.is_none() => Login::Ask(credential_helper(user, ctx, checkout)?),
+        (None, None) if !user.is_empty() => Login::As(Credentials::new(&user, "")),
+        (None, None) => job_token(&url, ctx, ci).map_or(Login::Nobody, Login::As),
     };
-    Ok(Address::Http { url: url.as_str().trim_end_matches('/').to_owned(), credentials })
+    Ok(Address::Http { url: url.as_str().trim_end_matches('/').to_owned(), login })
+}
+
+/// Git's helpers, as its configuration here has them.
+fn credential_helper(user: String, ctx: &Context, checkout: Option<&Checkout>) -> Result<CredentialHelper, Failure> {
+    let directory = match checkout {
+        Some(checkout) => checkout.work_dir().unwrap_or(checkout.git_dir()).to_path_buf(),
+        None => std::env::current_dir().map_err(Failure::unable)?,
+    };
+    let user = Some(user).filter(|user| !user.is_empty());
+    Ok(CredentialHelper::new(directory, user, ctx.ui.has_person(), &OWN_SECRETS))
 }
 
 fn user_for(token: &str, ctx: &Context) -> &'static str {

@@ -1,7 +1,7 @@
 //! A remote repository: what it has, fetching from it, pushing to it.
 
 use super::route::{Route, Way};
-use super::smart_http::{Credentials, HttpWay};
+use super::smart_http::{HttpWay, Login};
 use super::smart_ssh::SshWay;
 use super::ssh::{Ssh, SshAddress};
 use crate::http::{self, Deadline, FEW_TRIES, Http, RemoteError};
@@ -73,8 +73,8 @@ impl GitRemote {
     ///
     /// # Errors
     /// Where libgit2 refuses the transport.
-    pub fn http(url: &str, http: Arc<Http>, credentials: Option<Credentials>) -> Result<Self, git2::Error> {
-        GitRemote::new(url, Way::Http(Arc::new(HttpWay::new(url, http, credentials))))
+    pub fn http(url: &str, http: Arc<Http>, login: Login) -> Result<Self, git2::Error> {
+        GitRemote::new(url, Way::Http(Arc::new(HttpWay::new(url, http, login))))
     }
 
     /// A remote at this SSH address, reached by this program.

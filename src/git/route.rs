@@ -89,6 +89,12 @@ impl Route {
         self.seen().deadline
     }
 
+    /// Lets the exchange that is under way take so much longer: the time of a person who was asked.
+    pub fn extend(&self, by: Duration) {
+        let mut seen = self.seen();
+        seen.deadline = Deadline::after(seen.deadline.remaining() + by);
+    }
+
     /// What went wrong in the last exchange.
     pub fn failure(&self) -> Option<RemoteError> {
         self.seen().failure.clone()

@@ -1,6 +1,7 @@
 //! Git's smart HTTP protocol for libgit2, spoken by our own HTTP client: the four requests of gitprotocol-http(5), reference
 //! discovery and the exchange itself, for fetch and for push.
 
+use super::credential::CredentialHelper;
 use super::route::Route;
 use crate::http::{Http, RemoteError, expect_success, header};
 use base64::Engine as _;
@@ -12,7 +13,8 @@ use reqwest::blocking::Response;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue};
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 use zeroize::Zeroizing;
 
 const MOST_REDIRECTS: usize = 5;
@@ -30,6 +32,14 @@ impl Credentials {
         Credentials { user: user.to_owned(), token: Zeroizing::new(token.to_owned()) }
     }
 
+    pub(super) fn user(&self) -> &str {
+        &self.user
+    }
+
+    pub(super) fn token(&self) -> &str {
+        &self.token
+    }
+
     fn header(&self) -> HeaderValue {
         let pair = Zeroizing::new(format!("{}:{}", self.user, self.token.as_str()));
         let mut value = header(&format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair.as_bytes())));
@@ -44,49 +54,112 @@ impl fmt::Debug for Credentials {
     }
 }
 
+/// How to log in.
+#[derive(Debug, Clone)]
+pub enum Login {
+    /// Not at all.
+    Nobody,
+    /// With these.
+    As(Credentials),
+    /// Not at all, until the server asks for it; then with what git's helpers have.
+    Ask(CredentialHelper),
+}
+
 /// The way to one repository over HTTP.
 #[derive(Debug)]
 pub struct HttpWay {
     http: Arc<Http>,
-    credentials: Option<Credentials>,
+    helper: Option<CredentialHelper>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
     /// Where the repository is, once redirects were followed.
-    base: Mutex<String>,
+    base: String,
+    credentials: Option<Credentials>,
+    helper: Asked,
+}
+
+/// What came of git's credential helpers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Not,
+    /// They were asked, and the server has not judged yet.
+    Unjudged,
+    /// They were asked, and have heard what the server said.
+    Told,
 }
 
 impl HttpWay {
-    /// The way to this address, which holds no credentials itself, through this client and with these credentials.
-    pub fn new(url: &str, http: Arc<Http>, credentials: Option<Credentials>) -> Self {
-        HttpWay { http, credentials, base: Mutex::new(url.trim_end_matches('/').to_owned()) }
+    /// The way to this address, which holds no credentials itself, through this client.
+    pub fn new(url: &str, http: Arc<Http>, login: Login) -> Self {
+        let (credentials, helper) = match login {
+            Login::Nobody => (None, None),
+            Login::As(credentials) => (Some(credentials), None),
+            Login::Ask(helper) => (None, Some(helper)),
+        };
+        let state = State { base: url.trim_end_matches('/').to_owned(), credentials, helper: Asked::Not };
+        HttpWay { http, helper, state: Mutex::new(state) }
     }
 
-    fn base(&self) -> String {
-        self.base.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn move_to(&self, base: String) {
-        *self.base.lock().unwrap_or_else(PoisonError::into_inner) = base;
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        if let Some(credentials) = &self.credentials {
+        if let Some(credentials) = &self.state().credentials {
             headers.insert(AUTHORIZATION, credentials.header());
         }
         headers
     }
 
+    /// Asks git's helpers, once; gives whether there is something to try again with.
+    fn ask(&self, route: &Route) -> bool {
+        let mut state = self.state();
+        let Some(helper) = self.helper.as_ref().filter(|_| state.helper == Asked::Not) else { return false };
+        state.helper = Asked::Told;
+        let begin = Instant::now();
+        state.credentials = helper.fill(&state.base, helper.patience(route.deadline().remaining()));
+        if state.credentials.is_some() {
+            state.helper = Asked::Unjudged;
+            route.extend(begin.elapsed());
+        }
+        state.credentials.is_some()
+    }
+
+    /// Tells git's helpers what the server says to what they gave.
+    fn tell(&self, are_right: bool) {
+        let mut state = self.state();
+        let (Some(helper), Some(credentials)) = (&self.helper, &state.credentials) else { return };
+        if state.helper == Asked::Unjudged || !are_right {
+            helper.note(&state.base, credentials, are_right);
+        }
+        state.helper = Asked::Told;
+    }
+
     /// Reference discovery; follows redirects within the same origin, as git does for its first request only.
     fn discover(&self, service: &str, route: &Route) -> Result<Response, RemoteError> {
         for _ in 0..MOST_REDIRECTS {
-            let base = self.base();
+            let base = self.state().base.clone();
             let suffix = format!("/info/refs?service={service}");
             let url = format!("{base}{suffix}");
             let response = self.http.send(Method::GET, &url, self.headers(), Vec::new(), route.deadline())?;
             note_time(route, &response);
             match expect_success(response) {
-                Err(RemoteError::Redirect(to)) => self.move_to(followed(&base, &to, &suffix)?),
-                Err(error) => return Err(error),
-                Ok(response) => return expect_git(response, &format!("application/x-{service}-advertisement")),
+                Err(RemoteError::Redirect(to)) => self.state().base = followed(&base, &to, &suffix)?,
+                Err(RemoteError::Status { code: 401, .. }) if self.ask(route) => {}
+                Err(error) => {
+                    if matches!(error, RemoteError::Status { code: 401, .. }) {
+                        self.tell(false);
+                    }
+                    return Err(error);
+                }
+                Ok(response) => {
+                    self.tell(true);
+                    return expect_git(response, &format!("application/x-{service}-advertisement"));
+                }
             }
         }
         Err(RemoteError::Redirect("itself, again and again".to_owned()))
@@ -99,7 +172,7 @@ impl HttpWay {
         let mut headers = self.headers();
         headers.insert(CONTENT_TYPE, header(&format!("application/x-{service}-request")));
         headers.insert(ACCEPT, header(&format!("application/x-{service}-result")));
-        let url = format!("{}/{service}", self.base());
+        let url = format!("{}/{service}", self.state().base);
         let response = self.http.send(Method::POST, &url, headers, body, route.deadline())?;
         note_time(route, &response);
         expect_git(expect_success(response)?, &format!("application/x-{service}-result"))

@@ -6,28 +6,20 @@
 use super::route::Route;
 use super::smart_http::LARGEST_OFFER;
 use super::ssh::{Ssh, SshAddress};
+use crate::child::{self, Tail};
 use crate::http::RemoteError;
 use git2::Error;
 use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ioctl_fionbio};
-use rustix::process::{Pid, Signal, kill_process};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsFd;
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, ExitStatus};
-use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::{Child, ChildStdin, ChildStdout, ExitStatus};
+use std::sync::Arc;
+use std::time::Duration;
 
-/// How long ssh may take to end by itself once everything is said, and once it was told to.
+/// How long ssh may take to end by itself once everything is said.
 const LONGEST_GOODBYE: Duration = Duration::from_secs(2);
-const LONGEST_END: Duration = Duration::from_millis(500);
-/// How long its last words are waited for: a connection that it shares may keep standard error open.
-const LONGEST_LAST_WORDS: Duration = Duration::from_millis(500);
-const STEP: Duration = Duration::from_millis(5);
-/// The most that is kept of what is printed on standard error, in bytes: its end.
-const LONGEST_REMARKS: usize = 2048;
 
 /// The way to one repository over SSH.
 #[derive(Debug)]
@@ -66,7 +58,7 @@ impl SmartSsh {
             return Err(RemoteError::Here("ssh has no pipes".to_owned()));
         };
         let is_push = service == "git-receive-pack";
-        let (route, remarks) = (Arc::clone(&self.route), Remarks::listen(errors));
+        let (route, remarks) = (Arc::clone(&self.route), Tail::remarks(errors));
         let connection =
             Connection { route, child, input: Some(input), output, remarks, is_push, offer: LARGEST_OFFER, has_ended: false };
         connection.set_nonblocking().map_err(|error| RemoteError::Here(error.to_string()))?;
@@ -100,7 +92,7 @@ struct Connection {
     child: Child,
     input: Option<ChildStdin>,
     output: ChildStdout,
-    remarks: Remarks,
+    remarks: Tail,
     is_push: bool,
     /// What the server may still offer, in bytes; nothing is counted once we answer.
     offer: usize,
@@ -138,19 +130,8 @@ impl Connection {
         }
         self.has_ended = true;
         self.input = None;
-        let status = self.ended_within(LONGEST_GOODBYE.min(self.route.deadline().remaining()));
+        let status = child::ended_within(&mut self.child, LONGEST_GOODBYE.min(self.route.deadline().remaining()));
         self.route.fail(&explain(status, &self.remarks.text()));
-    }
-
-    fn ended_within(&mut self, limit: Duration) -> Option<ExitStatus> {
-        let begin = Instant::now();
-        loop {
-            match self.child.try_wait() {
-                Ok(None) if begin.elapsed() < limit => thread::sleep(STEP),
-                Ok(status) => return status,
-                Err(_) => return None,
-            }
-        }
     }
 }
 
@@ -207,59 +188,13 @@ impl Write for Connection {
 }
 
 impl Drop for Connection {
-    /// Lets ssh end by itself where everything went well; else asks it to, so that it puts the terminal back in order, and ends
-    /// it if it does not.
+    /// Lets ssh end by itself where everything went well, else ends it.
     fn drop(&mut self) {
         self.input = None;
         let patience = if self.route.failure().is_none() { LONGEST_GOODBYE } else { Duration::ZERO };
-        if self.ended_within(patience.min(self.route.deadline().remaining())).is_some() {
-            return;
+        if child::ended_within(&mut self.child, patience.min(self.route.deadline().remaining())).is_none() {
+            child::end(&mut self.child);
         }
-        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            // the child was not reaped yet, so that this is still its id
-            kill_process(pid, Signal::TERM).ok();
-        }
-        if self.ended_within(LONGEST_END).is_none() && self.child.kill().is_ok() {
-            self.child.wait().ok();
-        }
-    }
-}
-
-/// What is printed on standard error, as it comes.
-struct Remarks {
-    bytes: Arc<Mutex<Vec<u8>>>,
-    end: Receiver<()>,
-}
-
-impl Remarks {
-    fn listen(mut errors: ChildStderr) -> Self {
-        let bytes = Arc::new(Mutex::new(Vec::new()));
-        let (sender, end) = channel();
-        let kept = Arc::clone(&bytes);
-        thread::spawn(move || {
-            let mut buffer = [0; 1024];
-            while let Ok(read @ 1..) = errors.read(&mut buffer) {
-                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                kept.extend_from_slice(&buffer[..read]);
-                let excess = kept.len().saturating_sub(LONGEST_REMARKS);
-                kept.drain(..excess);
-            }
-            drop(sender);
-        });
-        Remarks { bytes, end }
-    }
-
-    /// On one line, without what says nothing.
-    fn text(&self) -> String {
-        // the other end hangs up when everything was read
-        let _ = self.end.recv_timeout(LONGEST_LAST_WORDS);
-        let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = String::from_utf8_lossy(&bytes).replace(|character: char| character.is_control() && character != '\n', " ");
-        let says_something = |line: &&str| {
-            let words = line.trim().trim_start_matches("remote:").trim();
-            !words.chars().all(|character| "@=*-".contains(character)) && !words.starts_with("Warning: Permanently added")
-        };
-        text.lines().filter(says_something).map(str::trim).collect::<Vec<_>>().join(" ")
     }
 }
 

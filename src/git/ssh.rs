@@ -49,7 +49,7 @@ impl SshAddress {
             None => (None, authority),
         };
         let (host, port) = split_port(place, is_url || in_brackets.is_some()).ok_or_else(|| wrong("its port is no number"))?;
-        let decoded = |part: &str| if is_url { decoded(part) } else { Some(part.to_owned()) };
+        let decoded = |part: &str| if is_url { percent_decoded(part) } else { Some(part.to_owned()) };
         let unreadable = || wrong("its percent signs make no sense");
         let address = SshAddress {
             user: user.map(|user| decoded(user).ok_or_else(unreadable)).transpose()?.filter(|user| !user.is_empty()),
@@ -125,7 +125,8 @@ fn home_relative(path: &str, is_url: bool) -> &str {
     if is_url && path.starts_with("/~") { &path[1..] } else { path }
 }
 
-fn decoded(text: &str) -> Option<String> {
+/// A part of a URL as it is meant; `None` where its percent signs make no sense.
+pub fn percent_decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

@@ -1,6 +1,7 @@
 //! The program from outside: real git, real ssh-keygen, a real git server.
 
 mod capture;
+mod credentials;
 mod docs;
 mod layers;
 mod local;
