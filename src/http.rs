@@ -6,12 +6,13 @@
 
 use reqwest::blocking::{Client, Response};
 use reqwest::header::{HeaderMap, HeaderValue};
-use reqwest::{Certificate, Method, redirect};
+use reqwest::{Certificate, Method, NoProxy, Proxy, redirect};
 use std::error::Error as _;
 use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
 
 const LONGEST_CONNECT: Duration = Duration::from_secs(10);
 
@@ -68,6 +69,9 @@ pub enum RemoteError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The named proxy can't be used; its address is not shown, since it may hold a password.
+    #[error("the proxy's address makes no sense: {0}")]
+    Proxy(String),
     /// The server's certificate was refused, or TLS failed otherwise.
     #[error("TLS failed: {0}")]
     Tls(String),
@@ -127,6 +131,7 @@ impl RemoteError {
             RemoteError::Status { code, .. } => *code == 429 || *code >= 500,
             RemoteError::NoCertificates
             | RemoteError::CaFile { .. }
+            | RemoteError::Proxy(_)
             | RemoteError::Tls(_)
             | RemoteError::SshMissing { .. }
             | RemoteError::SshHostKey(_)
@@ -143,14 +148,17 @@ impl RemoteError {
 #[derive(Debug)]
 pub struct Http {
     ca_file: Option<PathBuf>,
+    proxy: Option<Zeroizing<String>>,
     client: OnceLock<Result<Client, RemoteError>>,
     without_tls: OnceLock<Result<Client, RemoteError>>,
 }
 
 impl Http {
-    /// A client that trusts the machine's certificate store, or, where a CA file is named, only that.
-    pub fn new(ca_file: Option<PathBuf>) -> Self {
-        Http { ca_file, client: OnceLock::new(), without_tls: OnceLock::new() }
+    /// A client that trusts the machine's certificate store, or, where a CA file is named, only that. It takes the proxies of
+    /// the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`), or, where one is named, that; an empty one means none.
+    /// `NO_PROXY` counts for all of them.
+    pub fn new(ca_file: Option<PathBuf>, proxy: Option<String>) -> Self {
+        Http { ca_file, proxy: proxy.map(Zeroizing::new), client: OnceLock::new(), without_tls: OnceLock::new() }
     }
 
     /// Sends a request and waits for the head of the answer, whatever its status.
@@ -169,8 +177,8 @@ impl Http {
             return Err(RemoteError::Timeout);
         }
         let client = match url.starts_with("http://") {
-            true => self.without_tls.get_or_init(|| build(Some(Vec::new()))),
-            false => self.client.get_or_init(|| self.certificates().and_then(build)),
+            true => self.without_tls.get_or_init(|| self.build(Some(Vec::new()))),
+            false => self.client.get_or_init(|| self.certificates().and_then(|authorities| self.build(authorities))),
         };
         let client = client.as_ref().map_err(Clone::clone)?;
         let request = client.request(method, url).headers(headers).body(body).timeout(deadline.remaining());
@@ -188,21 +196,33 @@ impl Http {
         }
         Ok(Some(certificates))
     }
+
+    fn build(&self, authorities: Option<Vec<Certificate>>) -> Result<Client, RemoteError> {
+        let builder = Client::builder()
+            .user_agent(concat!("deploy-record/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .connect_timeout(LONGEST_CONNECT);
+        let builder = match self.proxy.as_ref().map(|proxy| proxy.as_str()) {
+            None => builder,
+            Some("") => builder.no_proxy(),
+            Some(address) => builder.proxy(proxy(address)?),
+        };
+        let builder = match authorities {
+            Some(authorities) => builder.tls_certs_only(authorities),
+            None => builder,
+        };
+        builder.build().map_err(|error| match chain(&error) {
+            text if text.contains("No CA certificates") => RemoteError::NoCertificates,
+            text => RemoteError::Tls(text),
+        })
+    }
 }
 
-fn build(authorities: Option<Vec<Certificate>>) -> Result<Client, RemoteError> {
-    let builder = Client::builder()
-        .user_agent(concat!("deploy-record/", env!("CARGO_PKG_VERSION")))
-        .redirect(redirect::Policy::none())
-        .connect_timeout(LONGEST_CONNECT);
-    let builder = match authorities {
-        Some(authorities) => builder.tls_certs_only(authorities),
-        None => builder,
-    };
-    builder.build().map_err(|error| match chain(&error) {
-        text if text.contains("No CA certificates") => RemoteError::NoCertificates,
-        text => RemoteError::Tls(text),
-    })
+/// A proxy as git writes it, for all addresses but those of `NO_PROXY`.
+fn proxy(address: &str) -> Result<Proxy, RemoteError> {
+    let address = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
+    let proxy = Proxy::all(&address).map_err(|error| RemoteError::Proxy(chain(&error)))?;
+    Ok(proxy.no_proxy(NoProxy::from_env()))
 }
 
 /// The answer, if its status is 2xx.
@@ -244,6 +264,8 @@ fn classify(error: &reqwest::Error) -> RemoteError {
     let lower = text.to_lowercase();
     if error.is_timeout() {
         RemoteError::Timeout
+    } else if lower.contains("proxy auth") {
+        RemoteError::Status { code: 407, body: String::new() }
     } else if lower.contains("certificate") || lower.contains("received fatal alert") {
         // anything else that happens to a handshake may be a line that was cut
         RemoteError::Tls(text)

@@ -171,13 +171,18 @@ pub fn remote_hint(error: &RemoteError) -> Option<String> {
             "install the `ca-certificates` package, or name a CA file in SSL_CERT_FILE or CI_SERVER_TLS_CA_FILE".to_owned()
         }
         RemoteError::CaFile { .. } => {
-            "it is named by CI_SERVER_TLS_CA_FILE, GIT_SSL_CAINFO or SSL_CERT_FILE, the first of them that is set".to_owned()
+            "it is named by CI_SERVER_TLS_CA_FILE, GIT_SSL_CAINFO, git's http.sslCAInfo or SSL_CERT_FILE, the first of them that is set"
+                .to_owned()
         }
         RemoteError::Tls(_) => "if the server has a private CA, name its file in CI_SERVER_TLS_CA_FILE or SSL_CERT_FILE".to_owned(),
         RemoteError::Status { code: 401, .. } => {
             "the token is wrong, expired, or missing: give one with --token or DEPLOY_RECORD_TOKEN; outside of CI, git's credential \
              helpers are asked too"
                 .to_owned()
+        }
+        RemoteError::Proxy(_) => "it is git's http.proxy: see `git config --show-origin --get-all http.proxy`".to_owned(),
+        RemoteError::Status { code: 407, .. } => {
+            "the proxy wants a login: put it into the proxy's address, as in HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT".to_owned()
         }
         RemoteError::Status { code: 403, .. } => {
             "the token may not push: in GitLab 18.4 or later, allow it under Settings > CI/CD > Job token permissions > \

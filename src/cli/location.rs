@@ -37,6 +37,8 @@ pub enum Address {
         url: String,
         /// How to log in.
         login: Login,
+        /// The folder whose git configuration counts; none does in a job.
+        directory: Option<PathBuf>,
     },
     /// By the person's own ssh.
     Ssh {
@@ -54,7 +56,10 @@ impl Address {
     /// Where libgit2 refuses it.
     pub fn remote(&self, ctx: &Context) -> Result<GitRemote, Failure> {
         let remote = match self {
-            Address::Http { url, login } => GitRemote::http(url, ctx.http(), login.clone()),
+            Address::Http { url, login, directory } => {
+                let http = directory.as_ref().map_or_else(|| ctx.http(), |directory| ctx.http_as_git(directory, url));
+                GitRemote::http(url, http, login.clone())
+            }
             Address::Ssh { address, ssh } => GitRemote::ssh(address, ssh.clone()),
         };
         remote.map_err(Failure::unable)
@@ -229,24 +234,26 @@ fn http_address(text: &str, ctx: &Context, ci: Option<&CiFacts>, checkout: Optio
         ))
         .hint("name it in `.deploy-record.yml` on the default branch: log: { url: … }"));
     }
-    let login = match (&ctx.global.token, password) {
-        (Some(token), _) => Login::As(Credentials::new(user_for(token, ctx), token)),
-        (None, Some(password)) => Login::As(Credentials::new(&user, &password)),
-        (None, None) if ci.is_none() => Login::Ask(credential_helper(user, ctx, checkout)?),
-        (None, None) if !user.is_empty() => Login::As(Credentials::new(&user, "")),
-        (None, None) => job_token(&url, ctx, ci).map_or(Login::Nobody, Login::As),
+    let directory = if ci.is_none() { Some(directory(checkout)?) } else { None };
+    let login = match (&ctx.global.token, password, &directory) {
+        (Some(token), ..) => Login::As(Credentials::new(user_for(token, ctx), token)),
+        (None, Some(password), _) => Login::As(Credentials::new(&user, &password)),
+        (None, None, Some(directory)) => {
+            let user = Some(user).filter(|user| !user.is_empty());
+            Login::Ask(CredentialHelper::new(directory.clone(), user, ctx.ui.has_person(), &OWN_SECRETS))
+        }
+        (None, None, None) if !user.is_empty() => Login::As(Credentials::new(&user, "")),
+        (None, None, None) => job_token(&url, ctx, ci).map_or(Login::Nobody, Login::As),
     };
-    Ok(Address::Http { url: url.as_str().trim_end_matches('/').to_owned(), login })
+    Ok(Address::Http { url: url.as_str().trim_end_matches('/').to_owned(), login, directory })
 }
 
-/// Git's helpers, as its configuration here has them.
-fn credential_helper(user: String, ctx: &Context, checkout: Option<&Checkout>) -> Result<CredentialHelper, Failure> {
-    let directory = match checkout {
-        Some(checkout) => checkout.work_dir().unwrap_or(checkout.git_dir()).to_path_buf(),
-        None => std::env::current_dir().map_err(Failure::unable)?,
-    };
-    let user = Some(user).filter(|user| !user.is_empty());
-    Ok(CredentialHelper::new(directory, user, ctx.ui.has_person(), &OWN_SECRETS))
+/// Where git is asked for its configuration.
+fn directory(checkout: Option<&Checkout>) -> Result<PathBuf, Failure> {
+    match checkout {
+        Some(checkout) => Ok(checkout.work_dir().unwrap_or(checkout.git_dir()).to_path_buf()),
+        None => std::env::current_dir().map_err(Failure::unable),
+    }
 }
 
 fn user_for(token: &str, ctx: &Context) -> &'static str {

@@ -5,6 +5,7 @@ mod credentials;
 mod docs;
 mod layers;
 mod local;
+mod proxy;
 mod races;
 mod recorder;
 mod remote;
