@@ -34,7 +34,7 @@ const STOP: [i32; 4] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
 const USER: [i32; 2] = [SIGUSR1, SIGUSR2];
 
 /// Variables that are for us and not for the command: what it prints of its environment must not give the key away.
-const OWN_SECRETS: [&str; 3] = ["DEPLOY_RECORD_KEY", "DEPLOY_RECORD_KEY_PASSPHRASE", "DEPLOY_RECORD_TOKEN"];
+pub const OWN_SECRETS: [&str; 3] = ["DEPLOY_RECORD_KEY", "DEPLOY_RECORD_KEY_PASSPHRASE", "DEPLOY_RECORD_TOKEN"];
 
 /// The process's signal handlers and the thread that passes signals on.
 ///

@@ -1,4 +1,4 @@
-//! The one HTTP client: certificate authorities, proxies, time limits and what can go wrong, in one place.
+//! The one HTTP client: certificate authorities, proxies, time limits; and what can go wrong on the way to any server.
 //!
 //! Git's smart protocol and GitLab's API go through it. It is built on first use, since building fails on machines without a
 //! certificate store, and nobody who writes to a local log should hear of that. Redirects are never followed here: whoever
@@ -6,12 +6,13 @@
 
 use reqwest::blocking::{Client, Response};
 use reqwest::header::{HeaderMap, HeaderValue};
-use reqwest::{Certificate, Method, redirect};
+use reqwest::{Certificate, Method, NoProxy, Proxy, redirect};
 use std::error::Error as _;
 use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
 
 const LONGEST_CONNECT: Duration = Duration::from_secs(10);
 
@@ -56,7 +57,7 @@ pub fn pause(tries: u32) -> Duration {
 
 /// Why there is no answer, or not the one that was asked for. Texts hold no credentials.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum HttpError {
+pub enum RemoteError {
     /// The machine has no certificate store and no CA file was named.
     #[error("no certificate authorities: this machine has no certificate store")]
     NoCertificates,
@@ -68,6 +69,9 @@ pub enum HttpError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The named proxy can't be used; its address is not shown, since it may hold a password.
+    #[error("the proxy's address makes no sense: {0}")]
+    Proxy(String),
     /// The server's certificate was refused, or TLS failed otherwise.
     #[error("TLS failed: {0}")]
     Tls(String),
@@ -88,6 +92,26 @@ pub enum HttpError {
         /// The beginning of the body, on one line; empty for HTML pages.
         body: String,
     },
+    /// There is no program that reaches hosts by SSH.
+    #[error("can't run `{program}`: {problem}")]
+    SshMissing {
+        /// Its name, or the command line.
+        program: String,
+        /// What the system says.
+        problem: String,
+    },
+    /// The host's key is not the known one, or none is known.
+    #[error("ssh does not trust the host: {0}")]
+    SshHostKey(String),
+    /// The host does not take the person's key.
+    #[error("the SSH login is refused: {0}")]
+    SshLogin(String),
+    /// Behind SSH there is no such repository, or the login may not see it.
+    #[error("the server has no such repository: {0}")]
+    NoRepository(String),
+    /// The other end of an SSH connection said no.
+    #[error("the server refuses: {0}")]
+    SshRefused(String),
     /// The server points elsewhere.
     #[error("the server redirects to `{0}`")]
     Redirect(String),
@@ -99,17 +123,23 @@ pub enum HttpError {
     Nonsense(String),
 }
 
-impl HttpError {
+impl RemoteError {
     /// Whether the same request may go well in a moment.
     pub fn is_transient(&self) -> bool {
         match self {
-            HttpError::Connect(_) | HttpError::Timeout | HttpError::Broken(_) | HttpError::Nonsense(_) => true,
-            HttpError::Status { code, .. } => *code == 429 || *code >= 500,
-            HttpError::NoCertificates
-            | HttpError::CaFile { .. }
-            | HttpError::Tls(_)
-            | HttpError::Redirect(_)
-            | HttpError::Here(_) => false,
+            RemoteError::Connect(_) | RemoteError::Timeout | RemoteError::Broken(_) | RemoteError::Nonsense(_) => true,
+            RemoteError::Status { code, .. } => *code == 429 || *code >= 500,
+            RemoteError::NoCertificates
+            | RemoteError::CaFile { .. }
+            | RemoteError::Proxy(_)
+            | RemoteError::Tls(_)
+            | RemoteError::SshMissing { .. }
+            | RemoteError::SshHostKey(_)
+            | RemoteError::SshLogin(_)
+            | RemoteError::NoRepository(_)
+            | RemoteError::SshRefused(_)
+            | RemoteError::Redirect(_)
+            | RemoteError::Here(_) => false,
         }
     }
 }
@@ -118,14 +148,17 @@ impl HttpError {
 #[derive(Debug)]
 pub struct Http {
     ca_file: Option<PathBuf>,
-    client: OnceLock<Result<Client, HttpError>>,
-    without_tls: OnceLock<Result<Client, HttpError>>,
+    proxy: Option<Zeroizing<String>>,
+    client: OnceLock<Result<Client, RemoteError>>,
+    without_tls: OnceLock<Result<Client, RemoteError>>,
 }
 
 impl Http {
-    /// A client that trusts the machine's certificate store, or, where a CA file is named, only that.
-    pub fn new(ca_file: Option<PathBuf>) -> Self {
-        Http { ca_file, client: OnceLock::new(), without_tls: OnceLock::new() }
+    /// A client that trusts the machine's certificate store, or, where a CA file is named, only that. It takes the proxies of
+    /// the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`), or, where one is named, that; an empty one means none.
+    /// `NO_PROXY` counts for all of them.
+    pub fn new(ca_file: Option<PathBuf>, proxy: Option<String>) -> Self {
+        Http { ca_file, proxy: proxy.map(Zeroizing::new), client: OnceLock::new(), without_tls: OnceLock::new() }
     }
 
     /// Sends a request and waits for the head of the answer, whatever its status.
@@ -139,13 +172,13 @@ impl Http {
         headers: HeaderMap,
         body: Vec<u8>,
         deadline: Deadline,
-    ) -> Result<Response, HttpError> {
+    ) -> Result<Response, RemoteError> {
         if deadline.has_passed() {
-            return Err(HttpError::Timeout);
+            return Err(RemoteError::Timeout);
         }
         let client = match url.starts_with("http://") {
-            true => self.without_tls.get_or_init(|| build(Some(Vec::new()))),
-            false => self.client.get_or_init(|| self.certificates().and_then(build)),
+            true => self.without_tls.get_or_init(|| self.build(Some(Vec::new()))),
+            false => self.client.get_or_init(|| self.certificates().and_then(|authorities| self.build(authorities))),
         };
         let client = client.as_ref().map_err(Clone::clone)?;
         let request = client.request(method, url).headers(headers).body(body).timeout(deadline.remaining());
@@ -153,9 +186,9 @@ impl Http {
     }
 
     /// The authorities to trust alone; `None` means the machine's.
-    fn certificates(&self) -> Result<Option<Vec<Certificate>>, HttpError> {
+    fn certificates(&self) -> Result<Option<Vec<Certificate>>, RemoteError> {
         let Some(path) = &self.ca_file else { return Ok(None) };
-        let broken = |problem: String| HttpError::CaFile { path: path.display().to_string(), problem };
+        let broken = |problem: String| RemoteError::CaFile { path: path.display().to_string(), problem };
         let pem = std::fs::read(path).map_err(|error| broken(error.to_string()))?;
         let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| broken(chain(&error)))?;
         if certificates.is_empty() {
@@ -163,37 +196,49 @@ impl Http {
         }
         Ok(Some(certificates))
     }
+
+    fn build(&self, authorities: Option<Vec<Certificate>>) -> Result<Client, RemoteError> {
+        let builder = Client::builder()
+            .user_agent(concat!("deploy-record/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .connect_timeout(LONGEST_CONNECT);
+        let builder = match self.proxy.as_ref().map(|proxy| proxy.as_str()) {
+            None => builder,
+            Some("") => builder.no_proxy(),
+            Some(address) => builder.proxy(proxy(address)?),
+        };
+        let builder = match authorities {
+            Some(authorities) => builder.tls_certs_only(authorities),
+            None => builder,
+        };
+        builder.build().map_err(|error| match chain(&error) {
+            text if text.contains("No CA certificates") => RemoteError::NoCertificates,
+            text => RemoteError::Tls(text),
+        })
+    }
 }
 
-fn build(authorities: Option<Vec<Certificate>>) -> Result<Client, HttpError> {
-    let builder = Client::builder()
-        .user_agent(concat!("deploy-record/", env!("CARGO_PKG_VERSION")))
-        .redirect(redirect::Policy::none())
-        .connect_timeout(LONGEST_CONNECT);
-    let builder = match authorities {
-        Some(authorities) => builder.tls_certs_only(authorities),
-        None => builder,
-    };
-    builder.build().map_err(|error| match chain(&error) {
-        text if text.contains("No CA certificates") => HttpError::NoCertificates,
-        text => HttpError::Tls(text),
-    })
+/// A proxy as git writes it, for all addresses but those of `NO_PROXY`.
+fn proxy(address: &str) -> Result<Proxy, RemoteError> {
+    let address = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
+    let proxy = Proxy::all(&address).map_err(|error| RemoteError::Proxy(chain(&error)))?;
+    Ok(proxy.no_proxy(NoProxy::from_env()))
 }
 
 /// The answer, if its status is 2xx.
 ///
 /// # Errors
-/// [`HttpError::Redirect`] for 3xx, else [`HttpError::Status`] with the beginning of the body.
-pub fn expect_success(response: Response) -> Result<Response, HttpError> {
+/// [`RemoteError::Redirect`] for 3xx, else [`RemoteError::Status`] with the beginning of the body.
+pub fn expect_success(response: Response) -> Result<Response, RemoteError> {
     let status = response.status();
     if status.is_success() {
         return Ok(response);
     }
     if status.is_redirection() {
         let location = response.headers().get("location").and_then(|value| value.to_str().ok());
-        return Err(HttpError::Redirect(location.unwrap_or("nowhere").to_owned()));
+        return Err(RemoteError::Redirect(location.unwrap_or("nowhere").to_owned()));
     }
-    Err(HttpError::Status { code: status.as_u16(), body: excerpt(response) })
+    Err(RemoteError::Status { code: status.as_u16(), body: excerpt(response) })
 }
 
 /// A header's value; one that no header can carry becomes empty.
@@ -214,18 +259,20 @@ fn excerpt(response: Response) -> String {
     line.chars().take(200).collect()
 }
 
-fn classify(error: &reqwest::Error) -> HttpError {
+fn classify(error: &reqwest::Error) -> RemoteError {
     let text = chain(error);
     let lower = text.to_lowercase();
     if error.is_timeout() {
-        HttpError::Timeout
+        RemoteError::Timeout
+    } else if lower.contains("proxy auth") {
+        RemoteError::Status { code: 407, body: String::new() }
     } else if lower.contains("certificate") || lower.contains("received fatal alert") {
         // anything else that happens to a handshake may be a line that was cut
-        HttpError::Tls(text)
+        RemoteError::Tls(text)
     } else if error.is_connect() {
-        HttpError::Connect(text)
+        RemoteError::Connect(text)
     } else {
-        HttpError::Broken(text)
+        RemoteError::Broken(text)
     }
 }
 

@@ -17,6 +17,7 @@
 
 #![cfg_attr(test, recursion_limit = "256")] // the tests' full example of a record is one JSON literal
 
+pub mod child;
 pub mod ci;
 pub mod cli;
 pub mod command;

@@ -25,7 +25,7 @@ use crate::core::record::{CommitId, Digest, Id, Line, Record, SCHEMA, Status, Ti
 use crate::core::redact::Redactor;
 use crate::core::seal;
 use crate::core::state::PlaceKey;
-use crate::http::{self, Deadline, FEW_TRIES, HttpError};
+use crate::http::{self, Deadline, FEW_TRIES, RemoteError};
 use crate::signer::Signer;
 use crate::store::{LogStore, PublishError, StoreError};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -220,7 +220,7 @@ impl Recorder<'_> {
             Err(error @ PublishError::Locked(_)) => Err(Failed::Passing(error.to_string())),
             Err(PublishError::NotSent(error)) => Err(error.into()),
             Err(PublishError::Unknown(error)) => {
-                let is_answered = matches!(error, HttpError::Status { code: 400..500, .. });
+                let is_answered = matches!(error, RemoteError::Status { code: 400..500, .. });
                 let other_may = attempts.sent.as_ref().is_some_and(|sent| sent.may_land && sent.base == base);
                 let may_land = !is_answered || other_may;
                 attempts.sent = Some(Sent { base, may_land, redacted: receipt.redacted.clone() });

@@ -113,12 +113,17 @@ impl Ui {
         print_message(&format!("\n{WARNING}{rule}{WARNING:#}\n{message}{WARNING}{rule}{WARNING:#}\n\n"));
     }
 
+    /// Whether there is somebody to ask: standard input and error are terminals.
+    pub fn has_person(&self) -> bool {
+        io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
     /// Asks a person for one line; `None` where standard input or error is no terminal.
     ///
     /// # Errors
     /// When the terminal can't be read.
     pub fn ask(&self, question: &str) -> io::Result<Option<String>> {
-        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        if !self.has_person() {
             return Ok(None);
         }
         print_message(question);
@@ -133,7 +138,7 @@ impl Ui {
     /// # Errors
     /// When the terminal can't be read.
     pub fn ask_passphrase(&self, question: &str) -> io::Result<Option<Zeroizing<String>>> {
-        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        if !self.has_person() {
             return Ok(None);
         }
         print_message(question);

@@ -307,8 +307,8 @@ fn pattern(settings: &Settings) -> Result<Regex, Failure> {
 fn project_remote(ctx: &Context, settings: &Settings) -> Option<GitRemote> {
     let ci = settings.ci.as_ref()?;
     let location = super::location::Location::by_default(ctx, Some(ci), None, "").ok()?;
-    let super::location::Location::Remote { url, credentials } = location else { return None };
-    GitRemote::new(&url, ctx.http(), credentials).ok()
+    let super::location::Location::Remote { read, .. } = location else { return None };
+    read.remote(ctx).ok()
 }
 
 fn parse_artifact(text: &str) -> Result<Artifact, String> {

@@ -5,13 +5,14 @@ use super::exit::Failure;
 use crate::ci::{self, CiFacts};
 use crate::core::escape::shell_quoted;
 use crate::core::redact::Redactor;
+use crate::git::HttpConfig;
 use crate::http::{Deadline, Http};
 use crate::keys;
 use crate::repo::Checkout;
 use crate::ui::Ui;
 use chrono::{DateTime, Utc};
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const KEY: &str = "DEPLOY_RECORD_KEY";
@@ -76,11 +77,29 @@ impl Context {
         Checkout::discover(&directory, ci.is_some()).map_err(Failure::usage)
     }
 
-    /// The HTTP client.
+    /// The HTTP client, as the environment has it.
     pub fn http(&self) -> Arc<Http> {
-        let names = ["CI_SERVER_TLS_CA_FILE", "GIT_SSL_CAINFO", "SSL_CERT_FILE"];
-        let ca_file = names.iter().find_map(|name| self.variable(name).filter(|path| !path.is_empty()));
-        Arc::new(Http::new(ca_file.map(PathBuf::from)))
+        Arc::new(Http::new(self.ca_file(&["CI_SERVER_TLS_CA_FILE", "GIT_SSL_CAINFO", "SSL_CERT_FILE"]), None))
+    }
+
+    /// The HTTP client for one address, as the environment and git's configuration in this folder have it.
+    pub fn http_as_git(&self, directory: &Path, url: &str) -> Arc<Http> {
+        let config = HttpConfig::read(directory, url);
+        let configured = config.ca_file.map(|path| PathBuf::from(self.expand_home(&path)));
+        let ca_file = self.ca_file(&["CI_SERVER_TLS_CA_FILE", "GIT_SSL_CAINFO"]).or(configured);
+        Arc::new(Http::new(ca_file.or_else(|| self.ca_file(&["SSL_CERT_FILE"])), config.proxy))
+    }
+
+    fn ca_file(&self, names: &[&str]) -> Option<PathBuf> {
+        names.iter().find_map(|name| self.variable(name).filter(|path| !path.is_empty())).map(PathBuf::from)
+    }
+
+    /// A path whose `~/` stands for the person's home.
+    pub fn expand_home(&self, path: &str) -> String {
+        match (path.strip_prefix("~/"), self.variable("HOME")) {
+            (Some(rest), Some(home)) => format!("{home}/{rest}"),
+            _ => path.to_owned(),
+        }
     }
 
     /// The moment to give up at, from now.

@@ -2,7 +2,7 @@
 
 use crate::config::ConfigError;
 use crate::core::finding::{Code, Finding};
-use crate::http::HttpError;
+use crate::http::RemoteError;
 use crate::keys::KeyError;
 use crate::recorder::RecordError;
 use crate::store::StoreError;
@@ -100,7 +100,7 @@ impl From<KeyError> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let hint = match &error {
-            StoreError::Unreachable { source, .. } => http_hint(source),
+            StoreError::Unreachable { source, .. } => remote_hint(source),
             StoreError::Missing { .. } => Some(
                 "in a shallow or partial clone, `git fetch --unshallow` brings the rest; else `git fsck` tells what is lost"
                     .to_owned(),
@@ -186,29 +186,48 @@ fn with(failure: Failure, hint: Option<String>) -> Failure {
     }
 }
 
-/// What to do about an HTTP failure of the git protocol, as GitLab gives it.
-pub fn http_hint(error: &HttpError) -> Option<String> {
+/// What to do about a failure of the git protocol, as GitLab gives it over HTTP and SSH.
+pub fn remote_hint(error: &RemoteError) -> Option<String> {
     Some(match error {
-        HttpError::NoCertificates => {
+        RemoteError::NoCertificates => {
             "install the `ca-certificates` package, or name a CA file in SSL_CERT_FILE or CI_SERVER_TLS_CA_FILE".to_owned()
         }
-        HttpError::CaFile { .. } => {
-            "it is named by CI_SERVER_TLS_CA_FILE, GIT_SSL_CAINFO or SSL_CERT_FILE, the first of them that is set".to_owned()
+        RemoteError::CaFile { .. } => {
+            "it is named by CI_SERVER_TLS_CA_FILE, GIT_SSL_CAINFO, git's http.sslCAInfo or SSL_CERT_FILE, the first of them that is set"
+                .to_owned()
         }
-        HttpError::Tls(_) => "if the server has a private CA, name its file in CI_SERVER_TLS_CA_FILE or SSL_CERT_FILE".to_owned(),
-        HttpError::Status { code: 401, .. } => {
-            "the token is wrong, expired, or missing: give one with --token or DEPLOY_RECORD_TOKEN".to_owned()
+        RemoteError::Tls(_) => "if the server has a private CA, name its file in CI_SERVER_TLS_CA_FILE or SSL_CERT_FILE".to_owned(),
+        RemoteError::Status { code: 401, .. } => {
+            "the token is wrong, expired, or missing: give one with --token or DEPLOY_RECORD_TOKEN; outside of CI, git's credential \
+             helpers are asked too"
+                .to_owned()
         }
-        HttpError::Status { code: 403, .. } => {
+        RemoteError::Proxy(_) => "it is git's http.proxy: see `git config --show-origin --get-all http.proxy`".to_owned(),
+        RemoteError::Status { code: 407, .. } => {
+            "the proxy wants a login: put it into the proxy's address, as in HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT".to_owned()
+        }
+        RemoteError::Status { code: 403, .. } => {
             "the token may not push: in GitLab 18.4 or later, allow it under Settings > CI/CD > Job token permissions > \
              \"Allow Git push requests to the repository\"; before that, give a project access token with write_repository as DEPLOY_RECORD_TOKEN"
                 .to_owned()
         }
-        HttpError::Status { code: 404, .. } => {
+        RemoteError::Status { code: 404, .. } => {
             "there is no such repository, or the token may not see it: check the address and the token".to_owned()
         }
-        HttpError::Here(_) => "look at the disk and at TMPDIR, where a copy of the log's newest commits is kept meanwhile".to_owned(),
-        HttpError::Redirect(_) => "if the repository moved, give its new address with --log".to_owned(),
+        RemoteError::SshMissing { .. } => {
+            "install ssh (Debian: openssh-client), or name it in GIT_SSH_COMMAND; or give the log's HTTPS address with --log"
+                .to_owned()
+        }
+        RemoteError::SshHostKey(_) => {
+            "compare the host's key with what its owner publishes; connecting with `ssh` by hand tells more".to_owned()
+        }
+        RemoteError::SshLogin(_) => {
+            "ssh has no key that the server takes: see `ssh-add -l`, and `ssh -v` on that host; the key must be in your GitLab profile"
+                .to_owned()
+        }
+        RemoteError::NoRepository(_) => "check the address, and that your login on that server may see the project".to_owned(),
+        RemoteError::Here(_) => "look at the disk and at TMPDIR, where a copy of the log's newest commits is kept meanwhile".to_owned(),
+        RemoteError::Redirect(_) => "if the repository moved, give its new address with --log".to_owned(),
         _ => return None,
     })
 }

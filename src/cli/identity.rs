@@ -128,19 +128,12 @@ fn git_signing_key(ctx: &Context, settings: &Settings) -> Result<Option<PrivateK
     let Some(signers) = settings.trust.signers.as_ref().filter(|_| !settings.trusts_only_itself) else { return Ok(None) };
     let Some(source) = settings.checkout.as_ref().and_then(Checkout::signing_key) else { return Ok(None) };
     // as `ssh-keygen -Y sign` does with the path of a public key: the private one is beside it, or only an agent has it
-    let path = expand_home(ctx, source.strip_suffix(".pub").unwrap_or(&source));
+    let path = ctx.expand_home(source.strip_suffix(".pub").unwrap_or(&source));
     if source.starts_with("key::") || !Path::new(&path).exists() {
         return Ok(None);
     }
     let key = load(ctx, &path, FileMode::OwnerOnly)?;
     Ok(signers.principals_of(key.public_key()).is_some().then_some(key))
-}
-
-fn expand_home(ctx: &Context, path: &str) -> String {
-    match (path.strip_prefix("~/"), ctx.variable("HOME")) {
-        (Some(rest), Some(home)) => format!("{home}/{rest}"),
-        _ => path.to_owned(),
-    }
 }
 
 /// The repository's own key, made on first use; and its line of the trust root.

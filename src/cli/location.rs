@@ -3,9 +3,10 @@
 use super::context::Context;
 use super::exit::Failure;
 use crate::ci::CiFacts;
+use crate::command::OWN_SECRETS;
 use crate::core::escape::shell_quoted;
-use crate::git::{Credentials, GitRemote};
-use crate::repo::Checkout;
+use crate::git::{CredentialHelper, Credentials, GitRemote, Login, Ssh, SshAddress, SshProgram, is_ssh, percent_decoded};
+use crate::repo::{Checkout, ssh_command};
 use crate::store::LogStore;
 use anyhow::anyhow;
 use std::path::{Path, PathBuf};
@@ -18,20 +19,65 @@ pub const DEFAULT_BRANCH: &str = "deploy-log";
 pub enum Location {
     /// In a repository on this machine.
     Local(PathBuf),
-    /// Behind HTTP(S).
+    /// On a server.
     Remote {
-        /// Its address, without credentials.
+        /// Where it is read.
+        read: Box<Address>,
+        /// Where it is appended to: another address only where git's configuration has one for pushing.
+        write: Box<Address>,
+    },
+}
+
+/// How a repository on a server is reached.
+#[derive(Debug, Clone)]
+pub enum Address {
+    /// By HTTP(S).
+    Http {
+        /// Without credentials.
         url: String,
-        /// What to log in with.
-        credentials: Option<Credentials>,
+        /// How to log in.
+        login: Login,
+        /// The folder whose git configuration counts; none does in a job.
+        directory: Option<PathBuf>,
     },
-    /// Behind SSH: only what the last `git fetch` brought can be read.
-    Tracking {
-        /// The repository that fetched it.
-        repository: PathBuf,
-        /// The remote's name.
-        remote: String,
+    /// By the person's own ssh.
+    Ssh {
+        /// User, host and path.
+        address: SshAddress,
+        /// The program.
+        ssh: Ssh,
     },
+}
+
+impl Address {
+    /// The remote there; nothing is asked yet.
+    ///
+    /// # Errors
+    /// Where libgit2 refuses it.
+    pub fn remote(&self, ctx: &Context) -> Result<GitRemote, Failure> {
+        let remote = match self {
+            Address::Http { url, login, directory } => {
+                let http = directory.as_ref().map_or_else(|| ctx.http(), |directory| ctx.http_as_git(directory, url));
+                GitRemote::http(url, http, login.clone())
+            }
+            Address::Ssh { address, ssh } => GitRemote::ssh(address, ssh.clone()),
+        };
+        remote.map_err(Failure::unable)
+    }
+
+    fn host(&self) -> Option<String> {
+        match self {
+            Address::Http { url, .. } => url::Url::parse(url).ok()?.host_str().map(str::to_owned),
+            Address::Ssh { address, .. } => Some(address.host().to_owned()),
+        }
+    }
+
+    fn git_address(&self) -> String {
+        match self {
+            Address::Http { url, .. } => url.clone(),
+            Address::Ssh { address, .. } => address.to_string(),
+        }
+    }
 }
 
 impl Location {
@@ -50,13 +96,10 @@ impl Location {
                     .hint("run `git init` first, or name the log with --log")),
             };
         }
-        if text.starts_with("http://") || text.starts_with("https://") {
-            return remote(text, ctx, ci);
-        }
-        if is_ssh(text) {
-            return Err(behind_ssh());
-        }
-        Ok(Location::Local(PathBuf::from(text.strip_prefix("file://").unwrap_or(text))))
+        Ok(match address(text, ctx, ci, checkout)? {
+            Some(address) => Location::Remote { read: Box::new(address.clone()), write: Box::new(address) },
+            None => Location::Local(PathBuf::from(text.strip_prefix("file://").unwrap_or(text))),
+        })
     }
 
     /// Finds the log where nobody names it: in CI the project's own repository, else the one at hand or its remote.
@@ -70,53 +113,49 @@ impl Location {
         branch: &str,
     ) -> Result<Location, Failure> {
         if let Some(ci) = ci {
-            return remote(&ci.repository_url, ctx, Some(ci));
+            return Location::named(&ci.repository_url, ctx, Some(ci), checkout);
         }
         let Some(checkout) = checkout else {
             return Err(Failure::usage(anyhow!("there is no git repository here"))
                 .hint("go into one, run `git init`, or name the log with --log"));
         };
-        let Some((name, url)) = checkout.remote_with_branch(branch) else {
+        let Some(remote) = checkout.remote_with_branch(branch) else {
             return Ok(Location::Local(checkout.git_dir().to_path_buf()));
         };
-        if checkout.branch_commit(branch).is_some_and(|own| !checkout.contains(&format!("{name}/{branch}"), &own)) {
+        if checkout.branch_commit(branch).is_some_and(|own| !checkout.contains(&format!("{}/{branch}", remote.name), &own)) {
             ctx.ui.warn(&format!(
-                "there are two logs: this repository's own branch `{branch}`, and that of `{name}`, which is meant here; \
-                 `--log local` names the other"
+                "there are two logs: this repository's own branch `{branch}`, and that of `{}`, which is meant here; \
+                 `--log local` names the other",
+                remote.name
             ));
         }
-        if is_ssh(&url) {
-            return Ok(Location::Tracking { repository: checkout.git_dir().to_path_buf(), remote: name });
-        }
-        Location::named(&url, ctx, None, Some(checkout))
+        let named = Location::named(&remote.url, ctx, None, Some(checkout))?;
+        let push = remote.push_url.map(|url| address(&url, ctx, None, Some(checkout))).transpose()?.flatten();
+        Ok(match (named, push) {
+            (Location::Remote { read, .. }, Some(write)) => Location::Remote { read, write: Box::new(write) },
+            (named, _) => named,
+        })
     }
 
-    /// Whether something can be appended there at all.
-    ///
-    /// # Errors
-    /// Where the log can only be read from here.
-    pub fn check_writable(&self) -> Result<(), Failure> {
-        match self {
-            Location::Tracking { .. } => Err(behind_ssh()),
-            Location::Local(_) | Location::Remote { .. } => Ok(()),
-        }
-    }
-
-    /// Opens the log.
+    /// Opens the log for reading.
     ///
     /// # Errors
     /// Where it can't be used.
     pub fn open(&self, ctx: &Context, branch: &str) -> Result<LogStore, Failure> {
         match self {
             Location::Local(path) => LogStore::local(path, branch).map_err(Failure::usage),
-            Location::Tracking { repository, remote } => {
-                ctx.ui.warn(&format!("the log is behind SSH; this is what the last `git fetch {remote}` brought"));
-                LogStore::tracking(repository, remote, branch).map_err(Failure::usage)
-            }
-            Location::Remote { url, credentials } => {
-                let remote = GitRemote::new(url, ctx.http(), credentials.clone()).map_err(Failure::unable)?;
-                Ok(LogStore::remote(remote, branch)?)
-            }
+            Location::Remote { read, .. } => Ok(LogStore::remote(read.remote(ctx)?, branch)?),
+        }
+    }
+
+    /// Opens the log for appending to it.
+    ///
+    /// # Errors
+    /// Where it can't be used.
+    pub fn open_to_append(&self, ctx: &Context, branch: &str) -> Result<LogStore, Failure> {
+        match self {
+            Location::Local(_) => self.open(ctx, branch),
+            Location::Remote { write, .. } => Ok(LogStore::remote(write.remote(ctx)?, branch)?),
         }
     }
 
@@ -126,10 +165,10 @@ impl Location {
     }
 
     /// The address that git fetches from; `None` for a repository on this machine.
-    pub fn address(&self) -> Option<&str> {
+    pub fn address(&self) -> Option<String> {
         match self {
-            Location::Remote { url, .. } => Some(url),
-            Location::Local(_) | Location::Tracking { .. } => None,
+            Location::Remote { read, .. } => Some(read.git_address()),
+            Location::Local(_) => None,
         }
     }
 
@@ -146,15 +185,29 @@ impl Location {
     /// The host, for the committer's address.
     pub fn host(&self) -> Option<String> {
         match self {
-            Location::Remote { url, .. } => url::Url::parse(url).ok()?.host_str().map(str::to_owned),
-            Location::Local(_) | Location::Tracking { .. } => None,
+            Location::Remote { read, .. } => read.host(),
+            Location::Local(_) => None,
         }
     }
 }
 
-fn behind_ssh() -> Failure {
-    Failure::usage(anyhow!("the log is behind SSH, where it can't be reached from here"))
-        .hint("give its HTTPS address with --log, and a token with --token or DEPLOY_RECORD_TOKEN")
+/// The address on a server that a text is; `None` for anything else.
+fn address(text: &str, ctx: &Context, ci: Option<&CiFacts>, checkout: Option<&Checkout>) -> Result<Option<Address>, Failure> {
+    if text.starts_with("http://") || text.starts_with("https://") {
+        return http_address(text, ctx, ci, checkout).map(Some);
+    }
+    if !is_ssh(text) {
+        return Ok(None);
+    }
+    let address = SshAddress::parse(text).map_err(Failure::usage)?;
+    Ok(Some(Address::Ssh { address, ssh: Ssh::new(ssh_program(ctx, checkout), &OWN_SECRETS) }))
+}
+
+/// As git finds it.
+fn ssh_program(ctx: &Context, checkout: Option<&Checkout>) -> SshProgram {
+    let variable = |name: &str| ctx.variable(name).filter(|value| !value.is_empty());
+    let line = variable("GIT_SSH_COMMAND").or_else(|| ssh_command(checkout));
+    line.map(SshProgram::Shell).unwrap_or_else(|| SshProgram::Program(variable("GIT_SSH").unwrap_or_else(|| "ssh".to_owned())))
 }
 
 fn same(one: &Path, other: &Path) -> bool {
@@ -164,17 +217,13 @@ fn same(one: &Path, other: &Path) -> bool {
     }
 }
 
-fn is_ssh(text: &str) -> bool {
-    let scp_like = text.split_once(':').is_some_and(|(host, _)| host.contains('@') && !host.contains('/'));
-    text.starts_with("ssh://") || text.starts_with("git+ssh://") || scp_like
-}
-
-fn remote(text: &str, ctx: &Context, ci: Option<&CiFacts>) -> Result<Location, Failure> {
+fn http_address(text: &str, ctx: &Context, ci: Option<&CiFacts>, checkout: Option<&Checkout>) -> Result<Address, Failure> {
     let mut url =
         url::Url::parse(text).map_err(|error| Failure::usage(anyhow!("the log's address makes no sense: {error}")))?;
-    let user = url.username().to_owned();
-    let password = url.password().map(str::to_owned);
     let unusable = |()| Failure::usage(anyhow!("the log's address has no host"));
+    let unreadable = || Failure::usage(anyhow!("the user name or password in the log's address makes no sense"));
+    let user = percent_decoded(url.username()).ok_or_else(unreadable)?;
+    let password = url.password().map(|text| percent_decoded(text).ok_or_else(unreadable)).transpose()?;
     url.set_username("").map_err(unusable)?;
     url.set_password(None).map_err(unusable)?;
     let is_own = ci.and_then(|ci| url::Url::parse(&ci.server_url).ok()).is_none_or(|server| server.origin() == url.origin());
@@ -185,13 +234,26 @@ fn remote(text: &str, ctx: &Context, ci: Option<&CiFacts>) -> Result<Location, F
         ))
         .hint("name it in `.deploy-record.yml` on the default branch: log: { url: … }"));
     }
-    let credentials = match (&ctx.global.token, password) {
-        (Some(token), _) => Some(Credentials::new(user_for(token, ctx), token)),
-        (None, Some(password)) => Some(Credentials::new(&user, &password)),
-        (None, None) if !user.is_empty() => Some(Credentials::new(&user, "")),
-        (None, None) => job_token(&url, ctx, ci),
+    let directory = if ci.is_none() { Some(directory(checkout)?) } else { None };
+    let login = match (&ctx.global.token, password, &directory) {
+        (Some(token), ..) => Login::As(Credentials::new(user_for(token, ctx), token)),
+        (None, Some(password), _) => Login::As(Credentials::new(&user, &password)),
+        (None, None, Some(directory)) => {
+            let user = Some(user).filter(|user| !user.is_empty());
+            Login::Ask(CredentialHelper::new(directory.clone(), user, ctx.ui.has_person(), &OWN_SECRETS))
+        }
+        (None, None, None) if !user.is_empty() => Login::As(Credentials::new(&user, "")),
+        (None, None, None) => job_token(&url, ctx, ci).map_or(Login::Nobody, Login::As),
     };
-    Ok(Location::Remote { url: url.as_str().trim_end_matches('/').to_owned(), credentials })
+    Ok(Address::Http { url: url.as_str().trim_end_matches('/').to_owned(), login, directory })
+}
+
+/// Where git is asked for its configuration.
+fn directory(checkout: Option<&Checkout>) -> Result<PathBuf, Failure> {
+    match checkout {
+        Some(checkout) => Ok(checkout.work_dir().unwrap_or(checkout.git_dir()).to_path_buf()),
+        None => std::env::current_dir().map_err(Failure::unable),
+    }
 }
 
 fn user_for(token: &str, ctx: &Context) -> &'static str {

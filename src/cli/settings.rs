@@ -12,7 +12,6 @@ use crate::core::escape::shell_quoted;
 use crate::core::log::entry::Trust;
 use crate::core::record::{Digest, Line, Policy};
 use crate::core::trust::AllowedSigners;
-use crate::git::GitRemote;
 use crate::repo::Checkout;
 use crate::repo::default_branch::{self, DefaultBranch};
 use crate::spool::Spool;
@@ -121,7 +120,15 @@ impl Settings {
         Ok(Spool::at(state.join("deploy-record").join("spool")))
     }
 
-    /// Opens the log.
+    /// Opens the log for appending to it.
+    ///
+    /// # Errors
+    /// Where it can't be used.
+    pub fn open_log_to_append(&self, ctx: &Context) -> Result<LogStore, Failure> {
+        self.location.open_to_append(ctx, &self.branch)
+    }
+
+    /// Opens the log for reading.
     ///
     /// # Errors
     /// Where it can't be used.
@@ -185,17 +192,15 @@ fn from_server_or_commit(ctx: &Context, ci: &CiFacts, checkout: Option<&Checkout
 }
 
 fn from_server(ctx: &Context, ci: &CiFacts, checkout: Option<&Checkout>) -> Result<Files, Failure> {
-    let Location::Remote { url, credentials } = Location::by_default(ctx, Some(ci), checkout, DEFAULT_BRANCH)? else {
+    let Location::Remote { read, .. } = Location::by_default(ctx, Some(ci), checkout, DEFAULT_BRANCH)? else {
         return Err(Failure::unable(anyhow!("`{}` is no HTTP address", ci.repository_url)));
     };
-    let remote = GitRemote::new(&url, ctx.http(), credentials).map_err(Failure::unable)?;
+    let remote = read.remote(ctx)?;
     let read = default_branch::read(&remote, checkout, &[config::FILE, TRUST_ROOT], ctx.deadline());
     let branch = read.map_err(|error| {
-        let hint = super::exit::http_hint(&error);
-        let failure = match error.is_transient() {
-            true => Failure::passing(anyhow!("can't read the default branch of {url}: {error}")),
-            false => Failure::unable(anyhow!("can't read the default branch of {url}: {error}")),
-        };
+        let hint = super::exit::remote_hint(&error);
+        let words = anyhow!("can't read the default branch of {}: {error}", remote.url());
+        let failure = if error.is_transient() { Failure::passing(words) } else { Failure::unable(words) };
         hint.into_iter().fold(failure, Failure::hint)
     })?;
     let DefaultBranch { name, commit, mut files } = branch;

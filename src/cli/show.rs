@@ -126,7 +126,10 @@ impl Shown {
     fn by_hand(&self, ctx: &Context, settings: &Settings) -> Vec<String> {
         let commit = self.entry.commit.short();
         let time = self.record.recorded_at.utc().format("%Y%m%d%H%M%SZ");
-        let fetch = settings.location.address().map(|url| format!("git fetch {url} {}", shell_quoted(&settings.branch)));
+        let fetch = settings
+            .location
+            .address()
+            .map(|url| format!("git fetch {} {}", shell_quoted(&url), shell_quoted(&settings.branch)));
         let signers = settings.allowed_signers_by_hand(ctx);
         let git = settings.location.git_words(settings.checkout.as_ref());
         let own = [

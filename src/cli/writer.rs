@@ -38,8 +38,7 @@ impl<'a> LogWriter<'a> {
     /// # Errors
     /// Where there is no key that may sign, or the log can't be used.
     pub fn open(ctx: &'a Context, mut settings: Settings, environment: &Name) -> Result<LogWriter<'a>, Failure> {
-        settings.location.check_writable()?;
-        let store = settings.open_log(ctx)?;
+        let store = settings.open_log_to_append(ctx)?;
         store.check_writable().map_err(Failure::usage)?;
         refuse_second_log(ctx, &settings)?;
         let signer = identity::signer(ctx, &mut settings, environment)?;

@@ -1,7 +1,10 @@
-//! A remote repository over HTTP: what it has, fetching from it, pushing to it.
+//! A remote repository: what it has, fetching from it, pushing to it.
 
-use super::transport::{self, Credentials, Route};
-use crate::http::{self, Deadline, FEW_TRIES, Http, HttpError};
+use super::route::{Route, Way};
+use super::smart_http::{HttpWay, Login};
+use super::smart_ssh::SshWay;
+use super::ssh::{Ssh, SshAddress};
+use crate::http::{self, Deadline, FEW_TRIES, Http, RemoteError};
 use chrono::{DateTime, Utc};
 use git2::{
     AutotagOption, Direction, ErrorClass, ErrorCode, FetchOptions, Oid, PushOptions, Remote, RemoteCallbacks, Repository,
@@ -44,10 +47,10 @@ pub enum PushError {
     Refused(String),
     /// The server could not be asked: certain that nothing changed.
     #[error("{0}")]
-    NotSent(HttpError),
+    NotSent(RemoteError),
     /// The push was sent and no verdict came back: it may have gone through or not.
     #[error("the push was sent, and then: {0}")]
-    Unknown(HttpError),
+    Unknown(RemoteError),
 }
 
 /// The most that is kept of what a server says beside its verdict, in bytes.
@@ -66,14 +69,24 @@ const CONFLICTS: &[&str] = &[
 ];
 
 impl GitRemote {
-    /// A remote at this address, which holds no credentials.
+    /// A remote at this HTTP(S) address, which holds no credentials.
     ///
     /// # Errors
     /// Where libgit2 refuses the transport.
-    pub fn new(url: &str, http: Arc<Http>, credentials: Option<Credentials>) -> Result<Self, git2::Error> {
-        let deadline = Deadline::after(std::time::Duration::ZERO);
-        let route = transport::route(url, http, credentials, deadline)?;
-        Ok(GitRemote { url: url.to_owned(), route, takes_push_options: Cell::new(true) })
+    pub fn http(url: &str, http: Arc<Http>, login: Login) -> Result<Self, git2::Error> {
+        GitRemote::new(url, Way::Http(Arc::new(HttpWay::new(url, http, login))))
+    }
+
+    /// A remote at this SSH address, reached by this program.
+    ///
+    /// # Errors
+    /// Where libgit2 refuses the transport.
+    pub fn ssh(address: &SshAddress, ssh: Ssh) -> Result<Self, git2::Error> {
+        GitRemote::new(&address.to_string(), Way::Ssh(Arc::new(SshWay::new(address.clone(), ssh))))
+    }
+
+    fn new(url: &str, way: Way) -> Result<Self, git2::Error> {
+        Ok(GitRemote { url: url.to_owned(), route: Route::new(way)?, takes_push_options: Cell::new(true) })
     }
 
     /// Its address.
@@ -97,7 +110,7 @@ impl GitRemote {
         depth: i32,
         deadline: Deadline,
         choose: impl Fn(&Advertised) -> Vec<String>,
-    ) -> Result<Advertised, HttpError> {
+    ) -> Result<Advertised, RemoteError> {
         let mut tries = 0;
         loop {
             self.route.begin(deadline);
@@ -108,9 +121,9 @@ impl GitRemote {
             tries += 1;
             let pause = http::pause(tries);
             let most = match failure {
-                HttpError::Nonsense(_) => FEW_TRIES,
+                RemoteError::Nonsense(_) => FEW_TRIES,
                 // nobody listens, or there is no network: a laptop should not have to wait for the time limit
-                HttpError::Connect(_) => 2 * FEW_TRIES,
+                RemoteError::Connect(_) => 2 * FEW_TRIES,
                 _ => u32::MAX,
             };
             if !failure.is_transient() || tries >= most || deadline.remaining() <= pause {
@@ -162,7 +175,7 @@ impl GitRemote {
         match (pushed, verdict.reported.into_inner()) {
             (_, Some(Some(refusal))) => Err(classify(&refusal, &verdict.remarks.into_inner())),
             (Ok(()), Some(None)) => Ok(()),
-            (Ok(()), None) => Err(PushError::Unknown(HttpError::Nonsense("it reported no verdict on the branch".to_owned()))),
+            (Ok(()), None) => Err(PushError::Unknown(RemoteError::Nonsense("it reported no verdict on the branch".to_owned()))),
             (Err(_), _) if verdict.moved.get() => Err(PushError::Conflict),
             (Err(error), _) if error.code() == ErrorCode::NotFastForward => Err(PushError::Conflict),
             (Err(error), _) => Err(self.push_failure(&error)),
@@ -205,10 +218,10 @@ impl GitRemote {
         repository.remote_anonymous(self.route.address())?.push(&[refspec], Some(&mut options))
     }
 
-    fn failure(&self, error: &git2::Error) -> HttpError {
+    fn failure(&self, error: &git2::Error) -> RemoteError {
         self.route.failure().unwrap_or_else(|| match error.class() {
-            ErrorClass::Os | ErrorClass::Filesystem => HttpError::Here(error.message().to_owned()),
-            _ => HttpError::Nonsense(error.message().to_owned()),
+            ErrorClass::Os | ErrorClass::Filesystem => RemoteError::Here(error.message().to_owned()),
+            _ => RemoteError::Nonsense(error.message().to_owned()),
         })
     }
 

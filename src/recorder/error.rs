@@ -2,7 +2,7 @@
 
 use crate::core::finding::Finding;
 use crate::core::record::Id;
-use crate::http::HttpError;
+use crate::http::RemoteError;
 use crate::store::StoreError;
 
 /// Why a record is not in the log.
@@ -148,15 +148,15 @@ impl From<RecordError> for Failed {
 impl From<StoreError> for Failed {
     fn from(error: StoreError) -> Self {
         match &error {
-            StoreError::Unreachable { source: HttpError::Nonsense(_), .. } => Failed::Doubtful(RecordError::Store(error)),
+            StoreError::Unreachable { source: RemoteError::Nonsense(_), .. } => Failed::Doubtful(RecordError::Store(error)),
             StoreError::Unreachable { source, .. } if source.is_transient() => Failed::Passing(error.to_string()),
             _ => Failed::For(RecordError::Store(error)),
         }
     }
 }
 
-impl From<HttpError> for Failed {
-    fn from(error: HttpError) -> Self {
+impl From<RemoteError> for Failed {
+    fn from(error: RemoteError) -> Self {
         StoreError::Unreachable { log: "the log".to_owned(), source: error }.into()
     }
 }

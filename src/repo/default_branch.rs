@@ -3,7 +3,7 @@
 use super::{Checkout, commit_id, read_file};
 use crate::core::record::CommitId;
 use crate::git::{Advertised, GitRemote};
-use crate::http::{Deadline, HttpError};
+use crate::http::{Deadline, RemoteError};
 use git2::{Oid, Repository};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -28,11 +28,11 @@ pub fn read(
     checkout: Option<&Checkout>,
     paths: &[&str],
     deadline: Deadline,
-) -> Result<DefaultBranch, HttpError> {
-    let nonsense = |problem: String| HttpError::Nonsense(problem);
+) -> Result<DefaultBranch, RemoteError> {
+    let nonsense = |problem: String| RemoteError::Nonsense(problem);
     let scratch =
-        tempfile::Builder::new().prefix("deploy-record.").tempdir().map_err(|error| HttpError::Here(error.to_string()))?;
-    let fetched = Repository::init_bare(scratch.path()).map_err(|error| HttpError::Here(error.message().to_owned()))?;
+        tempfile::Builder::new().prefix("deploy-record.").tempdir().map_err(|error| RemoteError::Here(error.to_string()))?;
+    let fetched = Repository::init_bare(scratch.path()).map_err(|error| RemoteError::Here(error.message().to_owned()))?;
     let found: RefCell<Option<(String, CommitId, Oid)>> = RefCell::new(None);
     let choose = |advertised: &Advertised| {
         let branch = advertised.default_branch.clone().and_then(|name| Some((advertised.get(&name)?, name)));

@@ -3,7 +3,7 @@
 use super::{RepoError, changes, oid};
 use crate::core::record::{Changes, CommitId};
 use crate::git::{Advertised, GitRemote};
-use crate::http::{Deadline, HttpError};
+use crate::http::{Deadline, RemoteError};
 use git2::Repository;
 use regex::Regex;
 use tempfile::TempDir;
@@ -22,8 +22,8 @@ impl Deepened {
     ///
     /// # Errors
     /// Where nothing could be fetched.
-    pub fn fetch(remote: &GitRemote, previous: &CommitId, to: &CommitId, deadline: Deadline) -> Result<Deepened, HttpError> {
-        let here = |problem: String| HttpError::Here(problem);
+    pub fn fetch(remote: &GitRemote, previous: &CommitId, to: &CommitId, deadline: Deadline) -> Result<Deepened, RemoteError> {
+        let here = |problem: String| RemoteError::Here(problem);
         let scratch = tempfile::Builder::new().prefix("deploy-record.").tempdir().map_err(|error| here(error.to_string()))?;
         let repository = Repository::init_bare(scratch.path()).map_err(|error| here(error.message().to_owned()))?;
         let wanted =

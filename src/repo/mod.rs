@@ -36,6 +36,26 @@ impl From<git2::Error> for RepoError {
     }
 }
 
+/// A remote and its addresses, with `url.….insteadOf` applied, as git itself does it.
+#[derive(Debug, Clone)]
+pub struct RemoteAddress {
+    /// Its name.
+    pub name: String,
+    /// Where git fetches.
+    pub url: String,
+    /// Where git pushes, if that is another address.
+    pub push_url: Option<String>,
+}
+
+/// The command line by which git is to reach hosts by SSH (`core.sshCommand`), of this repository or the person.
+pub fn ssh_command(checkout: Option<&Checkout>) -> Option<String> {
+    let config = match checkout {
+        Some(checkout) => checkout.repository.config(),
+        None => git2::Config::open_default(),
+    };
+    config.ok()?.get_string("core.sshCommand").ok().filter(|line| !line.is_empty())
+}
+
 /// A repository on this machine, with or without a work tree.
 pub struct Checkout {
     repository: Repository,
@@ -187,13 +207,15 @@ impl Checkout {
         Some((*name).to_owned())
     }
 
-    /// Name and address of the remote from which this branch was fetched.
-    pub fn remote_with_branch(&self, branch: &str) -> Option<(String, String)> {
+    /// The remote from which this branch was fetched.
+    pub fn remote_with_branch(&self, branch: &str) -> Option<RemoteAddress> {
         let remotes = self.repository.remotes().ok()?;
         let names = remotes.iter().filter_map(|name| name.ok().flatten());
         let has_branch = |name: &&str| self.repository.find_reference(&format!("refs/remotes/{name}/{branch}")).is_ok();
         let name = names.into_iter().find(has_branch)?;
-        Some((name.to_owned(), self.remote_url(name)?))
+        let remote = self.repository.find_remote(name).ok()?;
+        let push_url = remote.pushurl().ok().flatten().map(str::to_owned);
+        Some(RemoteAddress { name: name.to_owned(), url: remote.url().ok()?.to_owned(), push_url })
     }
 
     /// The project's path, as `origin` has it: `grp/app` of `git@gitlab.example:grp/app.git`. `None` for a folder.

@@ -9,7 +9,7 @@ mod objects;
 pub use log_store::{Depth, History, LogStore};
 pub use objects::NewCommit;
 
-use crate::http::HttpError;
+use crate::http::RemoteError;
 
 /// Why the log could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +20,7 @@ pub enum StoreError {
         /// The log.
         log: String,
         /// What went wrong.
-        source: HttpError,
+        source: RemoteError,
     },
     /// Something is not there that should be: a clone may have only a part of the log.
     #[error("a part of {log} is not here: {problem}")]
@@ -57,5 +57,5 @@ pub enum PublishError {
     NotSent(StoreError),
     /// No verdict came back: it may be on the branch or not.
     #[error("the push was sent, and then: {0}")]
-    Unknown(HttpError),
+    Unknown(RemoteError),
 }

@@ -367,24 +367,6 @@ fn a_revoked_key_is_refused_before_anything_runs() {
 }
 
 #[test]
-fn a_log_behind_ssh_is_read_from_the_last_fetch_and_not_written_to() {
-    let origin = TestEnv::new();
-    origin.deploy_record(&["record", "-e", "production", "--version", "1", "--status", "success"]).expect(0);
-    let env = TestEnv::without_repository();
-    env.git(&["clone", "--quiet", &origin.path().display().to_string(), "."]);
-    env.git(&["remote", "set-url", "origin", "git@gitlab.example:grp/app.git"]);
-    let before = env.git(&["rev-parse", "origin/deploy-log"]);
-    env.deploy_record(&["log"]).expect(3).shows("success").says("what the last `git fetch origin` brought");
-    let key = env.key("key", "ed25519");
-    let signers = env.trust("ci:main", &key);
-    let flags = ["--key", &key.display().to_string(), "--allowed-signers", &signers];
-    let run = ["run", "-e", "production", "--", "touch", "ran"];
-    env.deploy_record(&[&flags[..], &run[..]].concat()).expect(2).says("behind SSH").says("give its HTTPS address");
-    assert!(!env.path().join("ran").exists());
-    assert_eq!(env.git(&["rev-parse", "origin/deploy-log"]), before);
-}
-
-#[test]
 fn a_repositorys_own_key_says_nothing_about_other_logs() {
     let (env, other) = (TestEnv::new(), TestEnv::new());
     let record = ["record", "-e", "production", "--version", "1", "--status", "success"];

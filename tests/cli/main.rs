@@ -1,15 +1,18 @@
 //! The program from outside: real git, real ssh-keygen, a real git server.
 
 mod capture;
+mod credentials;
 mod docs;
 mod layers;
 mod local;
+mod proxy;
 mod races;
 mod recorder;
 mod remote;
 mod run_command;
 mod signatures;
 mod spool;
+mod ssh;
 mod start_finish;
 mod support;
 mod tampering;

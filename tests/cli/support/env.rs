@@ -214,3 +214,10 @@ impl TestEnv {
         commits.lines().map(|commit| serde_json::from_str(&read(commit)).expect("a record")).collect()
     }
 }
+
+/// A shell script that can be run.
+pub fn write_script(path: &Path, script: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::write(path, format!("#!/bin/sh\n{script}\n")).expect("a script");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("its mode");
+}

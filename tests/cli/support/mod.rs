@@ -2,3 +2,5 @@
 
 pub mod env;
 pub mod git_server;
+pub mod proxy;
+pub mod ssh_server;
