@@ -7,6 +7,8 @@ mod identity;
 mod keygen;
 mod location;
 mod log;
+mod moment;
+mod outcome;
 mod record;
 mod run;
 mod schema;

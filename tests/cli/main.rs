@@ -3,6 +3,7 @@
 mod capture;
 mod docs;
 mod layers;
+mod listing;
 mod local;
 mod races;
 mod recorder;

@@ -2,3 +2,4 @@
 
 pub mod env;
 pub mod git_server;
+pub mod history;
