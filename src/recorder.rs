@@ -8,6 +8,7 @@
 mod error;
 mod finish;
 mod known;
+mod past;
 mod spooling;
 
 pub use error::RecordError;
@@ -179,13 +180,7 @@ impl Recorder<'_> {
         finish::find(known, self.store, start, deadline).map_err(Failed::into_error)
     }
 
-    fn try_append(
-        &self,
-        id: &Id,
-        deadline: Deadline,
-        make: &mut Make,
-        attempts: &mut Attempts,
-    ) -> Result<Appended, Failed> {
+    fn try_append(&self, id: &Id, deadline: Deadline, make: &mut Make, attempts: &mut Attempts) -> Result<Appended, Failed> {
         let exchange = deadline.at_most(attempts.exchange);
         let known = self.known(exchange)?;
         let tip = known.tip.as_ref();

@@ -1,5 +1,6 @@
 //! The command line: one file per command, each with its arguments, its call and its outcome.
 
+mod annotate;
 mod capture;
 mod context;
 mod exit;
@@ -84,6 +85,7 @@ pub struct Global {
 enum Command {
     Run(run::Run),
     Record(record::RecordArgs),
+    Annotate(annotate::Annotate),
     #[command(visible_alias = "history")]
     Log(log::Log),
     Show(show::Show),
@@ -145,6 +147,7 @@ fn dispatch(command: &Command, ctx: &Context) -> Result<Exit, Failure> {
     match command {
         Command::Run(arguments) => run::run(arguments, ctx),
         Command::Record(arguments) => record::run(arguments, ctx),
+        Command::Annotate(arguments) => annotate::run(arguments, ctx),
         Command::Log(arguments) => log::run(arguments, ctx),
         Command::Show(arguments) => show::run(arguments, ctx),
         Command::Status(arguments) => status::run(arguments, ctx),

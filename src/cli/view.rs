@@ -221,8 +221,13 @@ fn job_words(job: &Job) -> String {
 
 /// An annotation, as it stands beside the record that it is about.
 pub fn annotation(record: &Record) -> String {
+    format!("annotated {}", annotation_by(record))
+}
+
+/// Who annotated, in which record, and what it says.
+pub fn annotation_by(record: &Record) -> String {
     let by = record.by.as_ref().map(person).unwrap_or_default();
-    format!("annotated by {by} in record {}: {}", record.seq, annotation_texts(record))
+    format!("by {by} in record {}: {}", record.seq, annotation_texts(record))
 }
 
 /// What an annotation adds.

@@ -16,7 +16,8 @@ pub(super) fn check(draft: &Record, known: &Known, store: &LogStore, deadline: D
     let is_same = match open {
         Some(open) => {
             let commit = draft.commit.as_ref().map(|commit| &commit.sha);
-            (Some(&open.version), open.sha.as_ref(), Some(open.started_at)) == (draft.version.as_ref(), commit, draft.started_at)
+            (Some(&open.version), open.sha.as_ref(), Some(open.started_at))
+                == (draft.version.as_ref(), commit, draft.started_at)
         }
         None => {
             let found = find(known, store, start, deadline)?;

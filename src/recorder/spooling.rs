@@ -67,7 +67,13 @@ impl Recorder<'_> {
     ///
     /// # Errors
     /// Where it can't be put there.
-    pub fn spool_only(&self, spool: &Spool, id: &Id, draft: Record, because: RecordError) -> Result<(Spooled, Held), RecordError> {
+    pub fn spool_only(
+        &self,
+        spool: &Spool,
+        id: &Id,
+        draft: Record,
+        because: RecordError,
+    ) -> Result<(Spooled, Held), RecordError> {
         match self.spool(spool, id, draft) {
             Ok(held) => {
                 let path = held.path().to_owned();

@@ -102,7 +102,8 @@ fn read(bytes: &[u8]) -> Result<Record, String> {
 }
 
 fn check_signature(bytes: &[u8], late: &Late, trust: &Trust, place: u64) -> Result<(), String> {
-    let key = seal::open(late.sig.as_str().as_bytes(), NAMESPACE_SPOOL, bytes).map_err(|error| format!("the claim: {error}"))?;
+    let key =
+        seal::open(late.sig.as_str().as_bytes(), NAMESPACE_SPOOL, bytes).map_err(|error| format!("the claim: {error}"))?;
     trust
         .check(&late.signer, &key, NAMESPACE_RECORD, late.at.utc(), place)
         .map_err(|doubt| format!("the claim, signed by `{}`: {}", late.signer, doubt.reason))

@@ -135,7 +135,9 @@ pub fn check(record: &Record) -> Result<(), FieldError> {
 fn check_delivery(record: &Record) -> Result<(), FieldError> {
     let wrong = |field: &str, problem: &str| Err(FieldError::new(problem).within(field));
     let ended = matches!(record.status, Some(Status::Success | Status::Failed | Status::Canceled));
-    if record.status == Some(Status::Running) && (record.finished_at.is_some() || record.finishes.is_some() || record.finishes_id.is_some()) {
+    if record.status == Some(Status::Running)
+        && (record.finished_at.is_some() || record.finishes.is_some() || record.finishes_id.is_some())
+    {
         return wrong("status", "is `running`, yet the record tells of an end");
     }
     if ended && record.finished_at.is_none() {

@@ -19,7 +19,7 @@ use deploy_record::http::Deadline;
 use deploy_record::recorder::{Appended, Draft, Recorder, random_id};
 use deploy_record::signer::Signer;
 use deploy_record::store::{Depth, LogStore, NewCommit};
-use ssh_key::PrivateKey;
+use ssh_key::{LineEnding, PrivateKey};
 use std::time::Duration;
 
 /// A local log to which `ci:main`, `chen` and `dana` may write; nobody else uses its clock.
@@ -84,6 +84,16 @@ impl PastLog {
     /// So many minutes ago.
     pub fn ago(&self, minutes: i64) -> Time {
         Time::new(self.now - TimeDelta::minutes(minutes))
+    }
+
+    /// The path of that signer's key.
+    pub fn key_of(&self, principal: &str) -> String {
+        let path = self.env.beside(&principal.replace(':', "-"));
+        let text = key(principal).to_openssh(LineEnding::LF).expect("a key");
+        std::fs::write(&path, text.as_bytes()).expect("a key");
+        let path = path.display().to_string();
+        self.env.run(std::ffi::OsStr::new("chmod"), &["600", &path], b"");
+        path
     }
 
     /// A deployment that began so many minutes ago and runs.
