@@ -9,6 +9,7 @@ pub mod commit;
 mod error;
 mod finish;
 mod known;
+mod past;
 mod spooling;
 
 pub use error::RecordError;

@@ -1,5 +1,6 @@
 //! The command line: one file per command, each with its arguments, its call and its outcome.
 
+mod annotate;
 mod capture;
 mod context;
 mod ending;
@@ -9,7 +10,9 @@ mod identity;
 mod keygen;
 mod location;
 mod log;
+mod moment;
 mod newest;
+mod outcome;
 mod record;
 mod replay;
 mod result_file;
@@ -91,6 +94,7 @@ enum Command {
     Start(start::Start),
     Finish(finish::Finish),
     Record(record::RecordArgs),
+    Annotate(annotate::Annotate),
     #[command(visible_alias = "history")]
     Log(log::Log),
     Show(show::Show),
@@ -155,6 +159,7 @@ fn dispatch(command: &Command, ctx: &Context) -> Result<Exit, Failure> {
         Command::Start(arguments) => start::run(arguments, ctx),
         Command::Finish(arguments) => finish::run(arguments, ctx),
         Command::Record(arguments) => record::run(arguments, ctx),
+        Command::Annotate(arguments) => annotate::run(arguments, ctx),
         Command::Log(arguments) => log::run(arguments, ctx),
         Command::Show(arguments) => show::run(arguments, ctx),
         Command::Status(arguments) => status::run(arguments, ctx),

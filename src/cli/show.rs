@@ -9,14 +9,14 @@ use crate::core::escape::{shell_quoted, terminal};
 use crate::core::finding::{Code, Finding};
 use crate::core::log::entry::{self, Inspected, RawEntry};
 use crate::core::log::message;
-use crate::core::record::Record;
 use crate::core::record::shape::FieldType as _;
+use crate::core::record::{Kind, Record};
 use crate::ui::json::json_pretty;
 use anyhow::anyhow;
 use clap::Args;
 use serde_json::json;
 
-/// Show one record in full, with how strongly each part of it was known, and how to check it by hand.
+/// Show one record in full, with how strongly each part of it was known, what was added to it later, and how to check it by hand.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  deploy-record show 124\n  deploy-record show 124 --format json")]
 pub struct Show {
@@ -35,20 +35,7 @@ pub fn run(args: &Show, ctx: &Context) -> Result<Exit, Failure> {
     let missing = || {
         Failure::usage(anyhow!("{} holds no record {}", store.description(), args.seq)).hint("`deploy-record log` lists them")
     };
-    let mut newest = Newest::fetch(ctx, &store)?;
-    let mut closed_by = None;
-    let shown = loop {
-        let entry = newest.next()?.ok_or_else(missing)?;
-        let inspected = entry::inspect(&entry, &settings.trust, 0);
-        match inspected.record.clone() {
-            Some(record) if record.seq == args.seq => break Shown { entry, inspected, record, closed_by },
-            Some(record) if record.finishes == Some(args.seq) => closed_by = Some(record.seq),
-            None if message::trailers(&entry.message).is_ok_and(|trailers| trailers.seq == args.seq) => {
-                return Err(unreadable(args.seq, &inspected));
-            }
-            _ => {}
-        }
-    };
+    let shown = find(args.seq, &mut Newest::fetch(ctx, &store)?, &settings)?.ok_or_else(missing)?;
     let text = match args.format {
         Format::Json => shown.as_json(),
         Format::Table => shown.explained(ctx, &settings),
@@ -61,6 +48,42 @@ pub fn run(args: &Show, ctx: &Context) -> Result<Exit, Failure> {
         (true, false) => Exit::Unable,
         (true, true) => Exit::Done,
     })
+}
+
+/// The record of this number, with what later ones say about it.
+fn find(seq: u64, newest: &mut Newest, settings: &Settings) -> Result<Option<Shown>, Failure> {
+    let mut shown: Option<Shown> = None;
+    let mut annotations = Vec::new();
+    let mut closed_by = None;
+    while let Some(entry) = newest.next()? {
+        let inspected = entry::inspect(&entry, &settings.trust, 0);
+        let is_sound = !inspected.findings.iter().any(Finding::is_error);
+        let Some(record) = inspected.record.clone() else {
+            if shown.is_none() && message::trailers(&entry.message).is_ok_and(|trailers| trailers.seq == seq) {
+                return Err(unreadable(seq, &inspected));
+            }
+            continue;
+        };
+        let this = record.seq;
+        if this == seq && shown.is_none() {
+            shown = Some(Shown { entry, inspected, record, closed_by, annotations: Vec::new() });
+        } else if is_sound && record.kind == Kind::Annotation {
+            annotations.push(record);
+        } else if is_sound && record.finishes == Some(seq) {
+            closed_by = Some(this); // the first end counts, and it is met last
+        }
+        // what is said about the start of a deployment comes after that, and may come before its end
+        if shown.as_ref().is_some_and(|shown| shown.record.finishes.is_none_or(|start| this <= start)) {
+            break;
+        }
+    }
+    if let Some(shown) = &mut shown {
+        let halves = [Some(seq), shown.record.finishes, shown.closed_by];
+        annotations.retain(|annotation| annotation.of.is_some() && halves.contains(&annotation.of));
+        annotations.reverse();
+        shown.annotations = annotations;
+    }
+    Ok(shown)
 }
 
 /// A record that stands in the log and can't be shown.
@@ -77,17 +100,19 @@ struct Shown {
     inspected: Inspected,
     record: Record,
     closed_by: Option<u64>,
+    /// Verified annotations of it, or of the other half of its deployment, the oldest first.
+    annotations: Vec<Record>,
 }
 
 impl Shown {
     fn as_json(&self) -> String {
-        let finding = |finding: &Finding| json!({ "code": finding.code.as_str(), "message": finding.message });
         json_pretty(&json!({
             "commit": self.entry.commit.as_str(),
             "sha256": self.inspected.digest.to_string(),
             "key": self.inspected.fingerprint,
             "closed_by": self.closed_by,
-            "findings": self.inspected.findings.iter().map(finding).collect::<Vec<_>>(),
+            "findings": self.inspected.findings.iter().map(view::finding).collect::<Vec<_>>(),
+            "annotations": self.annotations.iter().map(|annotation| annotation.write()).collect::<Vec<_>>(),
             "record": self.record.write(),
         }))
     }
@@ -97,6 +122,7 @@ impl Shown {
         if let Some(seq) = self.closed_by {
             rows.push(("closed by", format!("the outcome, record {seq}")));
         }
+        rows.extend(self.annotations.iter().map(|record| ("annotated", view::annotation_by(record))));
         rows.push(("digest", self.inspected.digest.to_string()));
         rows
     }

@@ -5,9 +5,10 @@ use super::context::Context;
 use super::exit::Failure;
 use super::settings::Settings;
 use crate::core::escape::terminal_lines;
+use crate::core::finding::Finding;
 use crate::core::log::message;
 use crate::core::record::shape::FieldType as _;
-use crate::core::record::{Changes, Job, Kind, Person, Record, Status, Strength, Time};
+use crate::core::record::{Changes, Job, Kind, Person, Record, Rollback, Status, Strength, Time};
 use crate::core::redact::Redactor;
 use crate::core::time::duration;
 use crate::recorder::{Receipt, Spooled};
@@ -143,13 +144,15 @@ pub fn rows(record: &Record) -> Rows {
     add("class", record.class.as_ref().map(|class| class.name.to_string()));
     add("break-glass", record.break_glass.as_ref().map(|glass| format!("no prior approval: {}", glass.reason)));
     add("reason", record.reason.as_ref().map(ToString::to_string));
-    add("rolled back because", rollback_reason(record));
-    add("impact", record.rollback.as_ref().and_then(|rollback| rollback.impact.as_ref()).map(ToString::to_string));
+    if record.rollback.as_ref().is_some_and(|rollback| rollback.reason.is_none()) {
+        add("rolled back because", rollback_reason(record));
+    }
+    record.rollback.iter().flat_map(rollback_texts).for_each(|(name, text)| add(name, Some(text)));
     add("note", record.note.as_ref().map(ToString::to_string));
     add("change note", record.change_note.as_ref().and_then(|note| note.summary.as_ref()).map(ToString::to_string));
     add("review due", record.follow_up.as_ref().and_then(|follow_up| follow_up.due).map(to_the_second));
-    let finding = |finding: &crate::core::record::Finding| format!("{}: {}", finding.code, finding.message);
-    add("refused because", Some(lines(record.findings.iter().map(finding))));
+    let refused = |finding: &crate::core::record::Finding| format!("{}: {}", finding.code, finding.message);
+    add("refused because", Some(lines(record.findings.iter().map(refused))));
     add("began", record.started_at.map(|time| format!("{}{}", to_the_second(time), known(provenance.times))));
     add("ended", record.finished_at.map(to_the_second));
     add("closes", record.finishes.map(|seq| format!("the start, record {seq}")));
@@ -188,7 +191,8 @@ fn outcome(record: &Record, status: Status) -> String {
     }
 }
 
-fn rollback_reason(record: &Record) -> Option<String> {
+/// Why a rollback was made, or that nobody has said so.
+pub fn rollback_reason(record: &Record) -> Option<String> {
     if record.kind != Kind::Rollback {
         return None;
     }
@@ -225,6 +229,41 @@ fn job_words(job: &Job) -> String {
     let runner = job.runner.as_ref().map(|runner| format!("on {runner}"));
     let url = job.url.as_ref().map(ToString::to_string);
     list([name, id, attempt, pipeline, source, runner, url].into_iter().flatten())
+}
+
+/// An annotation, as it stands beside the record that it is about.
+pub fn annotation(record: &Record) -> String {
+    format!("annotated {}", annotation_by(record))
+}
+
+/// Who annotated, in which record, and what it says.
+pub fn annotation_by(record: &Record) -> String {
+    let by = record.by.as_ref().map(person).unwrap_or_default();
+    format!("by {by} in record {}: {}", record.seq, annotation_texts(record))
+}
+
+/// What an annotation adds.
+pub fn annotation_texts(record: &Record) -> String {
+    let note = record.note.as_ref().map(ToString::to_string);
+    let rollback = record.rollback.iter().flat_map(rollback_texts).map(|(name, text)| format!("{name}: {text}"));
+    lines(note.into_iter().chain(rollback))
+}
+
+/// The texts of a rollback, each with its name.
+fn rollback_texts(rollback: &Rollback) -> impl Iterator<Item = (&'static str, String)> {
+    let texts = [
+        ("rolled back because", &rollback.reason),
+        ("told to customers", &rollback.public_reason),
+        ("impact", &rollback.impact),
+        ("fixed by", &rollback.resolution),
+    ];
+    let texts = texts.into_iter().filter_map(|(name, text)| Some((name, text.as_ref()?.to_string())));
+    texts.chain(rollback.incident.as_ref().map(|incident| ("incident", incident.to_string())))
+}
+
+/// A finding, for programs.
+pub fn finding(finding: &Finding) -> Value {
+    json!({ "code": finding.code.as_str(), "record": finding.seq, "message": finding.message })
 }
 
 /// A person, with login and name where both are known.

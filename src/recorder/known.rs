@@ -23,8 +23,8 @@ pub struct Known<'a> {
     /// Its tip; `None` where there is no log yet.
     pub tip: Option<Tip>,
     pub(super) store: &'a LogStore,
+    pub(super) trust: &'a Trust,
     pub(super) deadline: Deadline,
-    trust: &'a Trust,
 }
 
 impl<'a> Known<'a> {
@@ -107,7 +107,7 @@ impl<'a> Known<'a> {
     }
 }
 
-fn tip_at(store: &LogStore, trust: &Trust, commit: &CommitId, deadline: Deadline) -> Result<Tip, RecordError> {
+pub(super) fn tip_at(store: &LogStore, trust: &Trust, commit: &CommitId, deadline: Deadline) -> Result<Tip, RecordError> {
     let tip = inspect_commit(store, trust, commit)?;
     if trust.first.is_some_and(|first| first != tip.state.first) {
         let words = "the log does not begin with the record that the configuration names";
@@ -162,7 +162,7 @@ fn check_steps(store: &LogStore, trust: &Trust, tip: &Tip, deadline: Deadline) -
 }
 
 /// The record of one commit, checked by itself.
-fn verified(store: &LogStore, trust: &Trust, entry: &RawEntry) -> Result<Verified, RecordError> {
+pub(super) fn verified(store: &LogStore, trust: &Trust, entry: &RawEntry) -> Result<Verified, RecordError> {
     let inspected = entry::inspect(entry, trust, 0);
     if let Some(newer) = inspected.findings.iter().find(|finding| finding.code == Code::RecordNewer) {
         return Err(RecordError::Newer(newer.message.clone()));
@@ -239,11 +239,11 @@ pub(super) fn walk_back<T>(
     Ok(None)
 }
 
-fn damaged(store: &LogStore, findings: Vec<Finding>) -> RecordError {
+pub(super) fn damaged(store: &LogStore, findings: Vec<Finding>) -> RecordError {
     RecordError::Damaged { log: store.description(), findings }
 }
 
-fn finding(verified: &Verified, code: Code, message: &str) -> Finding {
+pub(super) fn finding(verified: &Verified, code: Code, message: &str) -> Finding {
     let (seq, commit) = (Some(verified.record().seq), Some(verified.commit().clone()));
     Finding { code, seq, commit, message: message.to_owned() }
 }

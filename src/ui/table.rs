@@ -62,7 +62,7 @@ impl Table {
         let lines: Vec<Vec<Cow<'_, str>>> = lines.map(|cells| cells.iter().map(|cell| terminal(cell)).collect()).collect();
         let mut widths = self.natural_widths(&lines);
         for (column, width) in widths.iter_mut().enumerate() {
-            if !self.rows.is_empty() && self.rows.iter().all(|row| row[column].is_empty()) {
+            if self.is_empty(column) {
                 *width = 0;
             }
         }
@@ -72,11 +72,12 @@ impl Table {
         lines.iter().map(|cells| self.text_line(cells, &widths)).collect()
     }
 
-    /// A table of GitHub's and GitLab's Markdown.
+    /// A table of GitHub's and GitLab's Markdown, without columns in which nothing stands.
     pub fn render_markdown(&self) -> String {
-        let rule = |column| if self.is_right(column) { "---:" } else { "---" };
-        let rules = (0..self.header.len()).map(|column| rule(column).to_owned());
-        let escaped = |cells: &Vec<String>| markdown_line(cells.iter().map(|cell| markdown_inline(cell)));
+        let columns: Vec<_> = (0..self.header.len()).filter(|&column| !self.is_empty(column)).collect();
+        let rule = |&column: &usize| if self.is_right(column) { "---:" } else { "---" };
+        let rules = columns.iter().map(|column| rule(column).to_owned());
+        let escaped = |cells: &Vec<String>| markdown_line(columns.iter().map(|&column| markdown_inline(&cells[column])));
         let mut result = escaped(&self.header);
         result.push_str(&markdown_line(rules));
         result.extend(self.rows.iter().map(escaped));
@@ -92,6 +93,10 @@ impl Table {
             result.push_str("\r\n");
         }
         result
+    }
+
+    fn is_empty(&self, column: usize) -> bool {
+        !self.rows.is_empty() && self.rows.iter().all(|row| row[column].is_empty())
     }
 
     fn is_right(&self, column: usize) -> bool {

@@ -65,7 +65,7 @@ fn records_are_read_back() {
     assert_eq!(records[1]["changes"]["tickets"], serde_json::json!(["OPS-1", "PAY-8"]));
     assert_eq!(records[1]["changes"]["commits"], 1);
     env.deploy_record(&["log"]).expect(0).shows("1.4.2").shows("1.4.1");
-    env.deploy_record(&["log", "--last", "1", "--format", "csv"]).expect(0).shows("#,when,environment");
+    env.deploy_record(&["log", "--last", "1", "--format", "csv"]).expect(0).shows("#,start,when,project,environment");
     let json = env.deploy_record(&["log", "--format", "json"]);
     let first: serde_json::Value = serde_json::from_str(json.stdout.lines().next().expect("a line")).expect("JSON");
     assert_eq!((&first["verified"], &first["record"]["seq"]), (&true.into(), &2.into()));

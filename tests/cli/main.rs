@@ -1,9 +1,11 @@
 //! The program from outside: real git, real ssh-keygen, a real git server.
 
+mod annotate;
 mod capture;
 mod credentials;
 mod docs;
 mod layers;
+mod listing;
 mod local;
 mod proxy;
 mod races;

@@ -2,5 +2,6 @@
 
 pub mod env;
 pub mod git_server;
+pub mod history;
 pub mod proxy;
 pub mod ssh_server;
