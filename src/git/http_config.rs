@@ -31,8 +31,8 @@ impl HttpConfig {
 
     fn parse(text: &str) -> HttpConfig {
         let value = |name: &str| {
-            let fields = text.split('\0').filter_map(|field| field.split_once('\n'));
-            fields.filter(|(key, _)| *key == name).next_back().map(|(_, value)| value.to_owned())
+            let mut fields = text.split('\0').filter_map(|field| field.split_once('\n'));
+            fields.rfind(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
         };
         HttpConfig { proxy: value("http.proxy"), ca_file: value("http.sslcainfo").filter(|path| !path.is_empty()) }
     }

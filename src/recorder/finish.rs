@@ -1,7 +1,7 @@
 //! What closes a start: only an open one, and only its own.
 
 use super::error::{Failed, RecordError};
-use super::known::{Known, walk_back};
+use super::known::Known;
 use crate::core::record::{CommitId, Kind, Line, Record, Status, Time};
 use crate::core::state::PlaceKey;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -41,13 +41,16 @@ impl Known<'_> {
     /// Where the history can't be read.
     pub fn find_start(&self, start: u64) -> Result<Found, RecordError> {
         let mut found = Found { record: None, closed_by: None };
-        let record = self.walk(&mut |record| {
+        self.walk(&mut |step| {
+            let record = step.record();
             if record.finishes == Some(start) {
                 found.closed_by = Some((record.seq, record.status));
             }
-            (record.seq <= start).then(|| record.clone())
+            if record.seq == start {
+                found.record = Some(record.clone());
+            }
+            record.seq > start
         })?;
-        found.record = record.filter(|record| record.seq == start);
         Ok(found)
     }
 
@@ -56,19 +59,13 @@ impl Known<'_> {
     /// # Errors
     /// Where the history can't be read.
     pub fn newest_that(&self, is_it: &dyn Fn(&Record) -> bool, now: DateTime<Utc>) -> Result<Option<Record>, RecordError> {
-        let record = self.walk(&mut |record| {
-            let is_old = now - record.recorded_at.utc() > TimeDelta::weeks(1);
-            (is_it(record) || is_old).then(|| record.clone())
+        let mut found = None;
+        self.walk(&mut |step| {
+            let record = step.record();
+            found = Some(record).filter(|record| is_it(record)).cloned();
+            found.is_none() && now - record.recorded_at.utc() < TimeDelta::weeks(1)
         })?;
-        Ok(record.filter(|record| is_it(record)))
-    }
-
-    /// Goes through the records that verify, from the newest back.
-    fn walk(&self, look: &mut dyn FnMut(&Record) -> Option<Record>) -> Result<Option<Record>, RecordError> {
-        let Some(tip) = &self.tip else { return Ok(None) };
-        let found =
-            walk_back(self.store, tip.newest.commit(), self.deadline, &mut |entry| look(self.verified(entry).ok()?.record()));
-        found.map_err(Failed::into_error)
+        Ok(found)
     }
 }
 

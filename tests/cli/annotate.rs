@@ -163,7 +163,7 @@ fn a_person_annotates_a_log_on_a_server_secrets_left_out() {
     env.set("DEPLOY_RECORD_TOKEN", &token);
     let note = format!("the token was {secret}");
     env.deploy_record(&[&["annotate", "2", "--note", &note], &flags[..]].concat()).expect(0).says("looks like a secret");
-    let records = env.records(&server.repository());
+    let records = env.records(server.repository());
     assert_eq!((records.len(), &records[2]["signer"]), (3, &"chen".into()));
     assert!(!records[2]["note"].as_str().expect("a note").contains(&secret));
     env.deploy_record(&["verify", "--log", &url, "--allowed-signers", &own]).expect(0);

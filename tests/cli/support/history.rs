@@ -202,7 +202,7 @@ impl PastLog {
         let bytes = record.to_bytes();
         let digest = Digest::of(&bytes);
         let signature = signer.sign(NAMESPACE_RECORD, &bytes).expect("a signature");
-        let state = State::after(Some(&before), &record, digest).to_bytes();
+        let state = State::after(Some(before), &record, digest).to_bytes();
         let message = message::compose(&record, digest, Digest::of(&state));
         let contents: [&[u8]; 5] = [ATTRIBUTES, b"page", &bytes, signature.as_bytes(), &state];
         let new = NewCommit {
