@@ -7,9 +7,11 @@
 pub mod commit;
 mod error;
 mod known;
+mod whole;
 
 pub use error::RecordError;
 pub use known::{Known, Tip};
+pub use whole::Verification;
 
 use crate::core::checkpoint::Checkpoint;
 use crate::core::finding::Code;

@@ -3,12 +3,15 @@
 //! A [`Verifier`] is fed the branch's commits from the first to the tip and holds each against its neighbours: order, links,
 //! pairs of start and finish, state. After a break it goes on from what it found, so that one piece of damage is named once.
 
+mod examined;
 #[cfg(test)]
 mod tests;
 
+pub use examined::{CommitCheck, Examined};
+
 use crate::core::checkpoint::Checkpoint;
 use crate::core::finding::{Code, Finding};
-use crate::core::log::entry::{self, CommitSignature, Inspected, RawEntry, Trust, Verified};
+use crate::core::log::entry::{self, Inspected, RawEntry, Trust, Verified};
 use crate::core::log::message;
 use crate::core::record::{CommitId, Digest, Id, Kind, Line, Pointer, Record, Status, Time};
 use crate::core::state::{PlaceKey, State};
@@ -42,15 +45,6 @@ impl Report {
     pub fn errors(&self) -> usize {
         self.findings.iter().filter(|finding| finding.is_error()).count()
     }
-}
-
-/// Whether a commit's own signature is checked, too.
-#[derive(Debug, Clone, Copy)]
-pub enum CommitCheck<'a> {
-    /// It is left alone.
-    Skip,
-    /// It is checked; `None` where the commit has none.
-    Check(Option<&'a CommitSignature>),
 }
 
 /// What start and finish of one deployment have in common.
@@ -129,22 +123,15 @@ impl<'a> Verifier<'a> {
 
     /// Takes the next commit of the branch. `read_state` gives the bytes of its `state.json`; it is called only where the
     /// state that was computed does not fit.
-    pub fn add(
-        &mut self,
-        entry: &RawEntry,
-        signature: CommitCheck<'_>,
-        read_state: &dyn Fn() -> Option<Vec<u8>>,
-    ) -> Option<Verified> {
+    pub fn add(&mut self, examined: Examined, read_state: &dyn Fn() -> Option<Vec<u8>>) -> Option<Verified> {
         self.report.commits += 1;
         let place = self.last.as_ref().map_or(1, |last| last.seq + 1);
-        let inspected = entry::inspect(entry, self.trust, place);
+        let Examined { entry, inspected, of_commit, .. } = examined.at(place, self.trust);
+        let entry = &entry;
         let before = self.report.findings.len();
         self.report.findings.extend(inspected.findings.iter().cloned());
         self.check_parents(entry);
-        if let CommitCheck::Check(signature) = signature {
-            let findings = entry::inspect_commit_signature(entry, &inspected, signature, self.trust, place);
-            self.report.findings.extend(findings);
-        }
+        self.report.findings.extend(of_commit);
         entry.file("record.json")?; // a foreign commit is no link of the chain
         let Some(record) = &inspected.record else {
             self.skip_unreadable(&inspected, place, read_state);
@@ -262,10 +249,10 @@ impl<'a> Verifier<'a> {
     fn check_state(&mut self, entry: &RawEntry, record: &Record, digest: Digest, read_state: &dyn Fn() -> Option<Vec<u8>>) {
         let computed = State::after(self.state.take(), record, digest);
         let bytes = computed.to_bytes();
-        let blob = entry.files.iter().find(|file| file.name == "state.json").map(|file| file.blob.as_str());
-        if let Ok(trailers) = message::trailers(&entry.message)
+        let is_computed = entry.file("state.json").is_some_and(|file| file.blob == entry::blob_id(&bytes));
+        if is_computed
+            && let Ok(trailers) = message::trailers(&entry.message)
             && trailers.state != Digest::of(&bytes)
-            && blob == Some(entry::blob_id(&bytes).as_str())
         {
             self.add_finding(
                 Code::CommitTrailers,
@@ -274,7 +261,7 @@ impl<'a> Verifier<'a> {
                 "the trailer `State` is not the state's".to_owned(),
             );
         }
-        if blob == Some(entry::blob_id(&bytes).as_str()) {
+        if is_computed {
             self.state = Some(computed);
             return;
         }

@@ -1,6 +1,7 @@
 //! The log's branch, wherever it is.
 
 use super::objects::{self, CommitSigner, NewCommit};
+use super::reader::LogReader;
 use super::{PublishError, StoreError};
 use crate::core::log::entry::{CommitSignature, RawEntry};
 use crate::core::record::CommitId;
@@ -167,6 +168,14 @@ impl LogStore {
         self.oid(commit).and_then(|id| objects::signature(&self.repository, id)).map_err(|error| self.broken(&error))
     }
 
+    /// A second hand on what is here, for another thread.
+    ///
+    /// # Errors
+    /// Where the repository can't be opened again.
+    pub fn reader(&self) -> Result<LogReader, StoreError> {
+        LogReader::open(self.repository.path(), self.description()).map_err(|error| self.broken(&error))
+    }
+
     /// Whether a commit is at hand.
     pub fn has(&self, commit: &CommitId) -> bool {
         self.oid(commit).is_ok_and(|id| self.repository.find_commit(id).is_ok())
@@ -249,11 +258,7 @@ impl LogStore {
     }
 
     fn broken(&self, error: &git2::Error) -> StoreError {
-        let problem = error.message().to_owned();
-        match error.code() {
-            ErrorCode::NotFound => StoreError::Missing { log: self.description(), problem },
-            _ => StoreError::Repository { log: self.description(), problem },
-        }
+        StoreError::of(self.description(), error)
     }
 }
 
