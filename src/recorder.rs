@@ -10,12 +10,16 @@ mod error;
 mod finish;
 mod known;
 mod past;
+mod recovery;
 mod spooling;
+mod whole;
 
 pub use error::RecordError;
 pub use finish::Found;
 pub use known::{Known, Tip};
+pub use recovery::Passed;
 pub use spooling::{Kept, Spooled};
+pub use whole::Verification;
 
 use crate::core::checkpoint::Checkpoint;
 use crate::core::finding::Code;
@@ -84,6 +88,15 @@ enum Next {
 
 type Make<'a> = dyn FnMut(&Known) -> Result<Next, Failed> + 'a;
 
+/// What a record is to follow.
+#[derive(Clone, Copy)]
+enum Base {
+    /// The branch's tip, which must be sound.
+    Tip,
+    /// The newest record that verifies, over whatever came after it.
+    NewestThatVerifies,
+}
+
 /// Appends records to one log.
 pub struct Recorder<'a> {
     /// The log.
@@ -116,9 +129,13 @@ impl Recorder<'_> {
     }
 
     fn append_next(&self, id: &Id, deadline: Deadline, make: &mut Make) -> Result<Appended, RecordError> {
+        self.append_on(Base::Tip, id, deadline, make)
+    }
+
+    fn append_on(&self, base: Base, id: &Id, deadline: Deadline, make: &mut Make) -> Result<Appended, RecordError> {
         self.check_signer((self.now)(), 1)?;
         let exchange = LONGEST_EXCHANGE.min(deadline.remaining() / PART_OF_EXCHANGE);
-        let mut attempts = Attempts { exchange, ..Attempts::default() };
+        let mut attempts = Attempts { base, exchange, tries: 0, doubts: 0, newest: None, sent: None };
         let failed = match self.append_within(id, deadline, make, &mut attempts) {
             Ok(appended) => return Ok(appended),
             Err(failed) => failed,
@@ -175,13 +192,16 @@ impl Recorder<'_> {
 
     fn try_append(&self, id: &Id, deadline: Deadline, make: &mut Make, attempts: &mut Attempts) -> Result<Appended, Failed> {
         let exchange = deadline.at_most(attempts.exchange);
-        let known = self.known(exchange)?;
+        let known = match attempts.base {
+            Base::Tip => self.known(exchange)?,
+            Base::NewestThatVerifies => Known::over_damage(self.store, self.trust, exchange)?,
+        };
         let tip = known.tip.as_ref();
         if let Some(sent) = &mut attempts.sent {
             if let Some(receipt) = self.look_up(id, tip, sent, exchange)? {
                 return Ok(Appended::New(Box::new(receipt)));
             }
-            sent.may_land &= sent.base.as_ref() == tip.map(|tip| tip.newest.commit());
+            sent.may_land &= sent.base == known.head;
         }
         attempts.check_newest(tip, self.store)?;
         self.check_clock()?;
@@ -201,7 +221,7 @@ impl Recorder<'_> {
         finish::check(&draft, &known)?;
         let (draft, redacted) = self.redact(draft)?;
         let record = self.link(draft, id, &known)?;
-        let base = tip.map(|tip| tip.newest.commit().clone());
+        let base = known.head.clone();
         let receipt = Receipt { checkpoint: checkpoint(&record), record, redacted, is_new_log: base.is_none() };
         let (commit, _) = commit::write(self.store, self.signer, &receipt.record, state.cloned(), base.as_ref())?;
         self.publish(&commit, base, deadline.at_most(attempts.exchange), &receipt, attempts)
@@ -354,8 +374,8 @@ pub fn random_id() -> anyhow::Result<Id> {
     Ok(Id::from_bits(bits))
 }
 
-#[derive(Default)]
 struct Attempts {
+    base: Base,
     tries: u32,
     doubts: u32,
     /// How long one exchange may take.

@@ -6,7 +6,7 @@ use super::log::no_log;
 use super::settings::Settings;
 use super::writer::LogWriter;
 use super::{Format, view};
-use crate::core::record::{Kind, Line, Name, Person, Record, Rollback, Status, Text};
+use crate::core::record::{Kind, Line, Person, Record, Rollback, Status, Text};
 use crate::recorder::{Appended, Draft, Known, random_id};
 use anyhow::anyhow;
 use clap::Args;
@@ -55,11 +55,8 @@ pub fn run(args: &Annotate, ctx: &Context) -> Result<Exit, Failure> {
     refuse_own_key(args, ctx, &settings)?;
     let original = find(args.seq, ctx, &settings)?;
     let mut annotation = args.annotation(ctx, &original)?;
-    // a key needs no environment's leave for this: a pipeline's is refused below, wherever it is
-    let environment = original.newest.environment.as_ref().map(|environment| environment.name.clone());
-    let environment = environment.map_or_else(|| Name::new(original.newest.kind.as_str()), Ok);
-    let environment = environment.map_err(|problem| Failure::usage(anyhow!(problem)))?;
-    let writer = LogWriter::open(ctx, settings, &environment)?;
+    let environment = original.newest.environment.as_ref().map(|environment| &environment.name);
+    let writer = LogWriter::open(ctx, settings, environment)?;
     let recorder = writer.recorder();
     let login = recorder.signer.principal();
     if login.as_str().starts_with("ci:") {

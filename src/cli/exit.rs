@@ -163,9 +163,9 @@ fn damage_hint(findings: &[Finding]) -> &'static str {
         "if that key was right, put its line back into the trust root (`.git/deploy-record/allowed_signers` has that of a key that a \
          repository made for itself); `deploy-record verify` shows the whole log"
     } else if all(&[Code::CommitForeign]) {
-        "if it is a release log, take the foreign commit off its branch; else name the right branch with --branch"
+        "if it is a release log, `deploy-record recover` goes on over the foreign commit, visibly; else name the right branch with --branch"
     } else {
-        "`deploy-record verify` shows the whole log"
+        "`deploy-record verify` shows the whole log; `deploy-record recover` goes on over the damage, visibly"
     }
 }
 

@@ -101,9 +101,8 @@ pub fn run(args: &Finish, ctx: &Context) -> Result<Exit, Failure> {
         }
         Start::Open(started, record) => (started, *record),
     };
-    let environment = start.environment.as_ref().map(|environment| environment.name.clone());
-    let environment = environment.ok_or_else(|| Failure::usage(anyhow!("that record names no environment")))?;
-    let writer = LogWriter::open(ctx, settings, &environment)?;
+    let environment = start.environment.as_ref().map(|environment| &environment.name);
+    let writer = LogWriter::open(ctx, settings, environment)?;
     let noted = match &started {
         Started::InLog(seq) => Some(*seq),
         Started::Waiting(_) => None,

@@ -27,7 +27,7 @@ pub fn own_trust_root(checkout: &Checkout) -> PathBuf {
 ///
 /// # Errors
 /// Where there is no key, or it can't be used, or the trust root does not have it.
-pub fn signer(ctx: &Context, settings: &mut Settings, environment: &Name) -> Result<Signer, Failure> {
+pub fn signer(ctx: &Context, settings: &mut Settings, environment: Option<&Name>) -> Result<Signer, Failure> {
     let signer = find_signer(ctx, settings)?;
     refuse_unprotected(settings, signer.principal(), environment)?;
     Ok(signer)
@@ -37,17 +37,21 @@ pub fn signer(ctx: &Context, settings: &mut Settings, environment: &Name) -> Res
 ///
 /// # Errors
 /// Where that is so, and the configuration does not allow it for this environment.
-pub fn refuse_unprotected(settings: &Settings, principal: &Name, environment: &Name) -> Result<(), Failure> {
+pub fn refuse_unprotected(settings: &Settings, principal: &Name, environment: Option<&Name>) -> Result<(), Failure> {
     let is_unprotected = settings.ci.as_ref().is_some_and(|ci| ci.is_protected == Some(false));
-    let is_allowed = settings.config.signers.unprotected.iter().any(|name| name == environment);
+    let is_allowed = settings.config.signers.unprotected.iter().any(|name| Some(name) == environment);
     if !is_unprotected || is_allowed || !principal.as_str().starts_with("ci:") {
         return Ok(());
     }
-    Err(Failure::usage(anyhow!("`{principal}` does not sign here: GitLab says that this branch or tag is not protected"))
-        .hint("deploy from a protected branch or tag (Settings > Repository), and make the key's variable protected too")
-        .hint(format!(
+    let failure =
+        Failure::usage(anyhow!("`{principal}` does not sign here: GitLab says that this branch or tag is not protected"))
+            .hint("deploy from a protected branch or tag (Settings > Repository), and make the key's variable protected too");
+    Err(match environment {
+        None => failure,
+        Some(environment) => failure.hint(format!(
             "or allow it for this environment in `.deploy-record.yml`: signers: {{ unprotected: [\"{environment}\"] }}"
-        )))
+        )),
+    })
 }
 
 fn find_signer(ctx: &Context, settings: &mut Settings) -> Result<Signer, Failure> {

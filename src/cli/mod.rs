@@ -14,6 +14,7 @@ mod moment;
 mod newest;
 mod outcome;
 mod record;
+mod recover;
 mod replay;
 mod result_file;
 mod run;
@@ -101,6 +102,7 @@ enum Command {
     Status(status::Status),
     Verify(verify::Verify),
     Replay(replay::Replay),
+    Recover(recover::Recover),
     Keygen(keygen::Keygen),
     Schema(schema::Schema),
 }
@@ -165,6 +167,7 @@ fn dispatch(command: &Command, ctx: &Context) -> Result<Exit, Failure> {
         Command::Status(arguments) => status::run(arguments, ctx),
         Command::Verify(arguments) => verify::run(arguments, ctx),
         Command::Replay(arguments) => replay::run(arguments, ctx),
+        Command::Recover(arguments) => recover::run(arguments, ctx),
         Command::Keygen(arguments) => keygen::run(arguments, ctx),
         Command::Schema(arguments) => schema::run(arguments, ctx),
     }

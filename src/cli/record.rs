@@ -53,7 +53,7 @@ pub fn run(args: &RecordArgs, ctx: &Context) -> Result<Exit, Failure> {
         ctx.ui.result(&view::draft(&record, &ctx.redactor(&settings.config.redact.allow)));
         return Ok(Exit::Done);
     }
-    let writer = LogWriter::open(ctx, settings, delivery.environment())?;
+    let writer = LogWriter::open(ctx, settings, Some(delivery.environment()))?;
     let id = random_id().map_err(Failure::unable)?;
     let claim = delivery.without_log(progress(args, at), &writer.settings);
     let keeps = RecordError::can_be_mended;

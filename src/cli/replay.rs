@@ -110,9 +110,9 @@ impl Outcome {
 }
 
 fn replay(ctx: &Context, settings: Settings, waiting: Vec<Waiting>) -> Result<Vec<Outcome>, Failure> {
-    let environments = waiting.iter().filter_map(|waiting| waiting.claim.record().environment.clone());
-    let Some(environment) = environments.map(|environment| environment.name).next() else { return Ok(Vec::new()) };
-    let writer = LogWriter::open(ctx, settings, &environment)?;
+    let Some(first) = waiting.first() else { return Ok(Vec::new()) };
+    let environment = first.claim.record().environment.as_ref().map(|environment| &environment.name);
+    let writer = LogWriter::open(ctx, settings, environment)?;
     let recorder = writer.recorder();
     let mut unreachable: Option<String> = None;
     let mut outcomes = Vec::new();

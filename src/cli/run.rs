@@ -52,7 +52,7 @@ pub fn run(args: &Run, ctx: &Context) -> Result<Exit, Failure> {
     if args.dry_run {
         return show(args, ctx, &settings, &delivery);
     }
-    let writer = LogWriter::open(ctx, settings, delivery.environment())?;
+    let writer = LogWriter::open(ctx, settings, Some(delivery.environment()))?;
     let run = Recorded { ctx, writer: &writer, delivery: &delivery };
     let (started, start) = run.start()?;
     signals.end_preparation();

@@ -47,7 +47,7 @@ pub fn run(args: &Start, ctx: &Context) -> Result<Exit, Failure> {
         ctx.ui.result(&view::draft(&record, &ctx.redactor(&settings.config.redact.allow)));
         return Ok(Exit::Done);
     }
-    let writer = LogWriter::open(ctx, settings, delivery.environment())?;
+    let writer = LogWriter::open(ctx, settings, Some(delivery.environment()))?;
     match starting::begin(ctx, &writer, &delivery, Begin::Once)? {
         Begun::InLog { seq, record } => {
             if writer.settings.ci.is_some()

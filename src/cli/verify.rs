@@ -9,8 +9,9 @@ use crate::core::checkpoint::Checkpoint;
 use crate::core::escape::terminal;
 use crate::core::finding::Severity;
 use crate::core::time::readable;
-use crate::core::verify::{CommitCheck, Report, Verifier};
-use crate::store::{Depth, LogStore, StoreError};
+use crate::core::verify::Report;
+use crate::recorder::Verification;
+use crate::store::{Depth, LogStore};
 use crate::ui::json::json_pretty;
 use crate::ui::table::Table;
 use clap::Args;
@@ -41,7 +42,14 @@ pub fn run(args: &Verify, ctx: &Context) -> Result<Exit, Failure> {
     let settings = Settings::load(ctx)?;
     let store = settings.open_log(ctx)?;
     let tip = store.fetch(Depth::All, ctx.deadline())?.ok_or_else(|| no_log(&store))?;
-    let report = verify(args, &settings, &store, &tip)?;
+    let report = Verification {
+        store: &store,
+        trust: &settings.trust,
+        checkpoints: &args.checkpoint,
+        deep: args.deep,
+        progress: &|_, _| {},
+    }
+    .run(&tip)?;
     let text = match args.format {
         Format::Json => json_pretty(&as_json(&report, &settings)),
         Format::Table => as_text(&report, &settings, &store),
@@ -54,41 +62,6 @@ pub fn run(args: &Verify, ctx: &Context) -> Result<Exit, Failure> {
         (0, 0, false) => Exit::Unable,
         (0, 0, true) => Exit::Done,
     })
-}
-
-fn verify(
-    args: &Verify,
-    settings: &Settings,
-    store: &LogStore,
-    tip: &crate::core::record::CommitId,
-) -> Result<Report, Failure> {
-    let mut verifier = Verifier::new(&settings.trust, &args.checkpoint);
-    let history = store.history(tip);
-    if let Some((commit, error)) = history.broken {
-        let words = format!("it can't be read, so nothing before it is known: {}", unless_missing(error)?);
-        verifier.add_broken(&commit, words);
-    }
-    for commit in &history.commits {
-        let entry = match store.read(commit) {
-            Ok(entry) => entry,
-            Err(error) => {
-                verifier.add_broken(commit, unless_missing(error)?.to_string());
-                continue;
-            }
-        };
-        let signature = if args.deep || commit == tip { Some(store.read_signature(commit)?) } else { None };
-        let check = signature.as_ref().map_or(CommitCheck::Skip, |signature| CommitCheck::Check(signature.as_ref()));
-        verifier.add(&entry, check, &|| store.read_state(commit).ok());
-    }
-    Ok(verifier.finish(&args.checkpoint))
-}
-
-/// What is not here says nothing about the log.
-fn unless_missing(error: StoreError) -> Result<StoreError, Failure> {
-    match error {
-        StoreError::Missing { .. } => Err(error.into()),
-        error => Ok(error),
-    }
 }
 
 fn as_json(report: &Report, settings: &Settings) -> Value {

@@ -27,7 +27,7 @@ pub struct LogWriter<'a> {
     /// Where records wait that can't be appended.
     pub spool: Spool,
     ctx: &'a Context,
-    environment: Name,
+    environment: Option<Name>,
     signer: Signer,
     store: LogStore,
 }
@@ -37,7 +37,7 @@ impl<'a> LogWriter<'a> {
     ///
     /// # Errors
     /// Where there is no key that may sign, or the log can't be used.
-    pub fn open(ctx: &'a Context, mut settings: Settings, environment: &Name) -> Result<LogWriter<'a>, Failure> {
+    pub fn open(ctx: &'a Context, mut settings: Settings, environment: Option<&Name>) -> Result<LogWriter<'a>, Failure> {
         let store = settings.open_log_to_append(ctx)?;
         store.check_writable().map_err(Failure::usage)?;
         refuse_second_log(ctx, &settings)?;
@@ -52,13 +52,13 @@ impl<'a> LogWriter<'a> {
         }
         let redactor = ctx.redactor(&settings.config.redact.allow);
         let spool = settings.spool(ctx)?;
-        Ok(LogWriter { settings, redactor, spool, ctx, environment: environment.clone(), signer, store })
+        Ok(LogWriter { settings, redactor, spool, ctx, environment: environment.cloned(), signer, store })
     }
 
     /// The same with what decides by now, where the server could not be asked before and can be again.
     pub fn refreshed(&self) -> Option<LogWriter<'a>> {
         let settings = self.settings.is_stale.then(|| Settings::load(self.ctx).ok()).flatten()?;
-        LogWriter::open(self.ctx, settings, &self.environment).ok()
+        LogWriter::open(self.ctx, settings, self.environment.as_ref()).ok()
     }
 
     /// The moment to give up at. Where the server did not answer a moment ago, it is not waited for as long again.
@@ -72,7 +72,7 @@ impl<'a> LogWriter<'a> {
     /// # Errors
     /// As [`identity::refuse_unprotected`].
     pub fn may_sign_for(&self, claim: &Claim) -> Result<(), Failure> {
-        let environment = claim.record().environment.as_ref().map_or(&self.environment, |environment| &environment.name);
+        let environment = claim.record().environment.as_ref().map(|environment| &environment.name);
         identity::refuse_unprotected(&self.settings, self.signer.principal(), environment)
     }
 

@@ -1,5 +1,6 @@
 //! The core knows no world: no files, environment, clock, network or terminal. `now` is an argument.
 
+pub mod attempt;
 pub mod checkpoint;
 pub mod escape;
 pub mod finding;

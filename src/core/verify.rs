@@ -3,14 +3,18 @@
 //! A [`Verifier`] is fed the branch's commits from the first to the tip and holds each against its neighbours: order, links,
 //! pairs of start and finish, state. After a break it goes on from what it found, so that one piece of damage is named once.
 
+mod examined;
 #[cfg(test)]
 mod tests;
 
+pub use examined::{CommitCheck, Examined};
+
+use crate::core::attempt::Attempt;
 use crate::core::checkpoint::Checkpoint;
 use crate::core::finding::{Code, Finding};
-use crate::core::log::entry::{self, CommitSignature, Inspected, RawEntry, Trust, Verified};
+use crate::core::log::entry::{self, Inspected, RawEntry, Trust, Verified};
 use crate::core::log::message;
-use crate::core::record::{CommitId, Digest, Id, Kind, Line, Pointer, Record, Status, Time};
+use crate::core::record::{CommitId, Digest, Id, Kind, Pointer, Record, Status, Time};
 use crate::core::state::{PlaceKey, State};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -44,37 +48,6 @@ impl Report {
     }
 }
 
-/// Whether a commit's own signature is checked, too.
-#[derive(Debug, Clone, Copy)]
-pub enum CommitCheck<'a> {
-    /// It is left alone.
-    Skip,
-    /// It is checked; `None` where the commit has none.
-    Check(Option<&'a CommitSignature>),
-}
-
-/// What start and finish of one deployment have in common.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Attempt {
-    place: Option<PlaceKey>,
-    kind: Kind,
-    version: Option<Line>,
-    sha: Option<CommitId>,
-    started_at: Option<Time>,
-}
-
-impl Attempt {
-    fn of(record: &Record) -> Self {
-        Attempt {
-            place: PlaceKey::of(record),
-            kind: record.kind,
-            version: record.version.clone(),
-            sha: record.commit.as_ref().map(|commit| commit.sha.clone()),
-            started_at: record.started_at,
-        }
-    }
-}
-
 /// What a start said, kept until its finish comes.
 #[derive(Debug, Clone)]
 struct Start {
@@ -96,6 +69,8 @@ pub struct Verifier<'a> {
     overlapped: HashSet<u64>,
     digests: HashMap<u64, Digest>,
     checkpoints: HashSet<u64>,
+    /// The commits that recoveries go on over, each with the number of the recovery.
+    passed: HashMap<CommitId, u64>,
 }
 
 impl<'a> Verifier<'a> {
@@ -124,27 +99,66 @@ impl<'a> Verifier<'a> {
             overlapped: HashSet::new(),
             digests: HashMap::new(),
             checkpoints: checkpoints.iter().map(|checkpoint| checkpoint.seq).collect(),
+            passed: HashMap::new(),
         }
+    }
+
+    /// The same, knowing which commits recoveries go on over, and the numbers of these.
+    #[must_use]
+    pub fn passing_over(self, passed: HashMap<CommitId, u64>) -> Self {
+        Verifier { passed, ..self }
     }
 
     /// Takes the next commit of the branch. `read_state` gives the bytes of its `state.json`; it is called only where the
     /// state that was computed does not fit.
-    pub fn add(
-        &mut self,
-        entry: &RawEntry,
-        signature: CommitCheck<'_>,
-        read_state: &dyn Fn() -> Option<Vec<u8>>,
-    ) -> Option<Verified> {
+    pub fn add(&mut self, examined: Examined, read_state: &dyn Fn() -> Option<Vec<u8>>) -> Option<Verified> {
+        match self.passed.get(&examined.entry.commit) {
+            Some(recovery) => self.pass_over(*recovery, examined),
+            None => self.take(examined, read_state),
+        }
+    }
+
+    /// Takes a commit that a recovery went on over: what is wrong with it is known, and a record that verifies counts.
+    fn pass_over(&mut self, recovery: u64, examined: Examined) -> Option<Verified> {
+        let place = self.last.as_ref().map_or(1, |last| last.seq + 1);
+        let examined = examined.at(place, self.trust);
+        let before = self.report.findings.len();
+        let counts = match &examined.inspected.record {
+            Some(record) => {
+                let is_sound = !examined.inspected.findings.iter().any(Finding::is_error);
+                let is_same_log = self.state.as_ref().is_some_and(|state| state.log == record.log);
+                is_sound && is_same_log && entry::link_problems(record, self.last.as_ref()).is_empty()
+            }
+            None => false,
+        };
+        let verified = if counts {
+            let verified = self.take(examined, &|| None);
+            self.report.verified += u64::from(verified.is_none());
+            verified
+        } else {
+            self.report.commits += 1;
+            let commit = Some(examined.entry.commit.clone());
+            let nothing = Finding { code: Code::CommitForeign, seq: None, commit, message: "it does not follow".to_owned() };
+            let findings = examined.inspected.findings.into_iter().filter(Finding::is_error);
+            self.report.findings.push(findings.take(1).next().unwrap_or(nothing));
+            None
+        };
+        for finding in self.report.findings[before..].iter_mut().filter(|finding| finding.is_error()) {
+            finding.message = format!("{}: {}; record {recovery} went on over it", finding.code, finding.message);
+            finding.code = Code::Recovery;
+        }
+        verified
+    }
+
+    fn take(&mut self, examined: Examined, read_state: &dyn Fn() -> Option<Vec<u8>>) -> Option<Verified> {
         self.report.commits += 1;
         let place = self.last.as_ref().map_or(1, |last| last.seq + 1);
-        let inspected = entry::inspect(entry, self.trust, place);
+        let Examined { entry, inspected, of_commit, .. } = examined.at(place, self.trust);
+        let entry = &entry;
         let before = self.report.findings.len();
         self.report.findings.extend(inspected.findings.iter().cloned());
         self.check_parents(entry);
-        if let CommitCheck::Check(signature) = signature {
-            let findings = entry::inspect_commit_signature(entry, &inspected, signature, self.trust, place);
-            self.report.findings.extend(findings);
-        }
+        self.report.findings.extend(of_commit);
         entry.file("record.json")?; // a foreign commit is no link of the chain
         let Some(record) = &inspected.record else {
             self.skip_unreadable(&inspected, place, read_state);
@@ -236,12 +250,7 @@ impl<'a> Verifier<'a> {
 
     fn check_pair(&mut self, entry: &RawEntry, record: &Record) {
         if record.kind == Kind::Recovery {
-            self.add_finding(
-                Code::Recovery,
-                entry,
-                Some(record.seq),
-                format!("{} commits were passed over", record.skipped.len()),
-            );
+            self.add_finding(Code::Recovery, entry, Some(record.seq), recovery_words(record));
         }
         let Some(start) = record.finishes else { return };
         let is_another = record.finishes_id.as_ref().is_some_and(|id| self.ids.get(id) != Some(&start));
@@ -264,10 +273,10 @@ impl<'a> Verifier<'a> {
     fn check_state(&mut self, entry: &RawEntry, record: &Record, digest: Digest, read_state: &dyn Fn() -> Option<Vec<u8>>) {
         let computed = State::after(self.state.take(), record, digest);
         let bytes = computed.to_bytes();
-        let blob = entry.files.iter().find(|file| file.name == "state.json").map(|file| file.blob.as_str());
-        if let Ok(trailers) = message::trailers(&entry.message)
+        let is_computed = entry.file("state.json").is_some_and(|file| file.blob == entry::blob_id(&bytes));
+        if is_computed
+            && let Ok(trailers) = message::trailers(&entry.message)
             && trailers.state != Digest::of(&bytes)
-            && blob == Some(entry::blob_id(&bytes).as_str())
         {
             self.add_finding(
                 Code::CommitTrailers,
@@ -276,7 +285,7 @@ impl<'a> Verifier<'a> {
                 "the trailer `State` is not the state's".to_owned(),
             );
         }
-        if blob == Some(entry::blob_id(&bytes).as_str()) {
+        if is_computed {
             self.state = Some(computed);
             return;
         }
@@ -368,4 +377,16 @@ impl<'a> Verifier<'a> {
         };
         self.note(code, checkpoint.seq, message);
     }
+}
+
+fn recovery_words(record: &Record) -> String {
+    let passed = match record.skipped.len() {
+        0 => String::new(),
+        1 => "1 commit was passed over".to_owned(),
+        number => format!("{number} commits were passed over"),
+    };
+    let lost = record.lost.as_ref().map(|lost| format!("records {} to {} are lost", lost.from, lost.to));
+    let parts: Vec<_> = [passed, lost.unwrap_or_default()].into_iter().filter(|part| !part.is_empty()).collect();
+    let reason = record.reason.as_ref().map(|reason| reason.first_line()).unwrap_or_default();
+    format!("{}: {reason}", parts.join(", "))
 }

@@ -2,7 +2,8 @@
 
 use super::error::{Failed, RecordError};
 use super::known::Known;
-use crate::core::record::{CommitId, Kind, Line, Record, Status, Time};
+use crate::core::attempt::Attempt;
+use crate::core::record::{Record, Status};
 use crate::core::state::PlaceKey;
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -20,7 +21,7 @@ pub(super) fn check(draft: &Record, known: &Known) -> Result<(), Failed> {
         }
         None => {
             let found = known.find_start(start)?;
-            found.closed_by.is_none() && found.record.is_some_and(|record| attempt(&record) == attempt(draft))
+            found.closed_by.is_none() && found.record.is_some_and(|record| Attempt::of(&record) == Attempt::of(draft))
         }
     };
     if is_same { Ok(()) } else { Err(not_open()) }
@@ -67,11 +68,4 @@ impl Known<'_> {
         })?;
         Ok(found)
     }
-}
-
-type Attempt<'a> = (Option<PlaceKey>, Kind, Option<&'a Line>, Option<&'a CommitId>, Option<Time>);
-
-fn attempt(record: &Record) -> Attempt<'_> {
-    let sha = record.commit.as_ref().map(|commit| &commit.sha);
-    (PlaceKey::of(record), record.kind, record.version.as_ref(), sha, record.started_at)
 }

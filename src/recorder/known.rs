@@ -1,6 +1,7 @@
 //! What a log says, checked: its newest record, its state, and what of it has to be looked up in the history.
 
 use super::error::{Failed, RecordError};
+use super::recovery::Passed;
 use crate::core::finding::{Code, Finding};
 use crate::core::log::entry::{self, RawEntry, Trust, Verified};
 use crate::core::log::message;
@@ -8,6 +9,7 @@ use crate::core::record::{CommitId, Digest, ParseError, Pointer, Record};
 use crate::core::state::{Place, PlaceKey, State};
 use crate::http::Deadline;
 use crate::store::{Depth, LogStore, StoreError};
+use std::collections::HashSet;
 
 /// The newest record of the log and the state that goes with it, both checked.
 #[derive(Debug, Clone)]
@@ -22,6 +24,10 @@ pub struct Tip {
 pub struct Known<'a> {
     /// Its tip; `None` where there is no log yet.
     pub tip: Option<Tip>,
+    /// The branch's newest commit, on which the next one is built: the tip's, unless the log goes on over damage.
+    pub(super) head: Option<CommitId>,
+    /// The commits between the two, the oldest first.
+    pub passed: Vec<Passed>,
     pub(super) store: &'a LogStore,
     pub(super) trust: &'a Trust,
     pub(super) deadline: Deadline,
@@ -37,8 +43,8 @@ impl<'a> Known<'a> {
     /// Where the log can't be read, or its tip is not what it should be.
     pub fn fetch(store: &'a LogStore, trust: &'a Trust, deadline: Deadline) -> Result<Known<'a>, RecordError> {
         let commit = store.fetch(Depth::Commits(1), deadline)?;
-        let tip = commit.map(|commit| tip_at(store, trust, &commit, deadline)).transpose()?;
-        Ok(Known { tip, store, trust, deadline })
+        let tip = commit.as_ref().map(|commit| tip_at(store, trust, commit, deadline)).transpose()?;
+        Ok(Known { tip, head: commit, passed: Vec::new(), store, trust, deadline })
     }
 
     /// The state of the log; `None` where there is no log yet.
@@ -126,20 +132,26 @@ fn is_anchor(verified: &Verified, trust: &Trust) -> bool {
 
 /// Computes the state anew from the newest anchor on, and holds each record on the way against the one before it.
 fn check_steps(store: &LogStore, trust: &Trust, tip: &Tip, deadline: Deadline) -> Result<(), RecordError> {
-    let mut steps: Vec<Verified> = Vec::new();
-    let stopped = walk_back(store, tip.newest.commit(), deadline, &mut |entry| match verified(store, trust, entry) {
-        Err(error) => Some(Err(error)),
-        Ok(step) if is_anchor(&step, trust) => Some(Ok(entry.commit.clone())),
-        Ok(step) => {
-            steps.push(step);
-            None
+    let mut steps: Vec<Step> = Vec::new();
+    let mut passed = PassedOver::default();
+    let stopped = walk_back(store, tip.newest.commit(), deadline, &mut |entry| {
+        let is_passed = passed.contains(&entry.commit);
+        match verified(store, trust, entry) {
+            Err(_) if is_passed => None,
+            Err(error) => Some(Err(error)),
+            Ok(step) if is_anchor(&step, trust) && !is_passed => Some(Ok(entry.commit.clone())),
+            Ok(verified) => {
+                passed.learn(&verified);
+                steps.push(Step { verified, is_passed });
+                None
+            }
         }
     });
     let base = stopped.map_err(Failed::into_error)?.transpose()?;
     let base = base.map(|commit| inspect_commit(store, trust, &commit)).transpose()?;
     let mut before = base.as_ref().map(|base| base.newest.pointer());
     let mut state = base.map(|base| base.state);
-    for step in steps.iter().rev() {
+    for Step { verified: step, is_passed } in steps.iter().rev() {
         let place = before.as_ref().map_or(1, |before| before.seq + 1);
         let mut problems = entry::link_problems(step.record(), before.as_ref());
         if state.as_ref().is_some_and(|state| state.log != step.record().log) {
@@ -147,6 +159,9 @@ fn check_steps(store: &LogStore, trust: &Trust, tip: &Tip, deadline: Deadline) -
         }
         if crate::core::trust::revoked(&trust.revocations, step.fingerprint(), place) {
             problems.push((Code::SignerRevoked, format!("its key was revoked before record {place}")));
+        }
+        if !problems.is_empty() && *is_passed {
+            continue;
         }
         if !problems.is_empty() {
             let findings = problems.iter().map(|(code, words)| finding(step, *code, words)).collect();
@@ -158,6 +173,26 @@ fn check_steps(store: &LogStore, trust: &Trust, tip: &Tip, deadline: Deadline) -
     match state {
         Some(state) if state == tip.state => Ok(()),
         _ => Err(damaged(store, vec![finding(&tip.newest, Code::State, "`state.json` is not what the records make of it")])),
+    }
+}
+
+/// A record on the way back to the anchor, and whether its commit was passed over later.
+struct Step {
+    verified: Verified,
+    is_passed: bool,
+}
+
+/// The commits that the recoveries on the way back name: what is wrong with them is known.
+#[derive(Default)]
+pub(super) struct PassedOver(HashSet<CommitId>);
+
+impl PassedOver {
+    pub(super) fn learn(&mut self, verified: &Verified) {
+        self.0.extend(verified.record().skipped.iter().cloned());
+    }
+
+    pub(super) fn contains(&self, commit: &CommitId) -> bool {
+        self.0.contains(commit)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a log said at an earlier moment, checked as its tip is.
 
 use super::error::{Failed, RecordError};
-use super::known::{Known, damaged, finding, tip_at, verified, walk_back};
+use super::known::{Known, PassedOver, damaged, finding, tip_at, verified, walk_back};
 use crate::core::finding::{Code, Finding};
 use crate::core::log::entry::{self, Verified};
 use chrono::{DateTime, Utc};
@@ -15,12 +15,19 @@ impl<'a> Known<'a> {
     pub fn walk(&self, goes_on: &mut dyn FnMut(&Verified) -> bool) -> Result<(), RecordError> {
         let Some(tip) = &self.tip else { return Ok(()) };
         let mut after: Option<Verified> = None;
+        let mut passed = PassedOver::default();
         let stopped = walk_back(self.store, tip.newest.commit(), self.deadline, &mut |entry| {
+            let is_passed = passed.contains(&entry.commit);
             let step = match verified(self.store, self.trust, entry) {
                 Ok(step) => step,
+                Err(_) if is_passed => return None,
                 Err(error) => return Some(Err(error)),
             };
             let problems = link_problems(&step, after.as_ref());
+            if !problems.is_empty() && is_passed {
+                return None;
+            }
+            passed.learn(&step);
             if !problems.is_empty() {
                 return Some(Err(damaged(self.store, problems)));
             }
@@ -53,8 +60,11 @@ impl<'a> Known<'a> {
             is_later
         })?;
         later.reverse();
-        let tip = base.map(|commit| tip_at(self.store, self.trust, &commit, self.deadline)).transpose()?;
-        Ok((Known { tip, store: self.store, trust: self.trust, deadline: self.deadline }, later))
+        let tip = base.as_ref().map(|commit| tip_at(self.store, self.trust, commit, self.deadline)).transpose()?;
+        Ok((
+            Known { tip, head: base, passed: Vec::new(), store: self.store, trust: self.trust, deadline: self.deadline },
+            later,
+        ))
     }
 }
 

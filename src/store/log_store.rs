@@ -1,6 +1,7 @@
 //! The log's branch, wherever it is.
 
 use super::objects::{self, CommitSigner, NewCommit};
+use super::reader::LogReader;
 use super::{PublishError, StoreError};
 use crate::core::log::entry::{CommitSignature, RawEntry};
 use crate::core::record::CommitId;
@@ -25,6 +26,8 @@ pub enum Depth {
 pub struct History {
     /// Those that can be read.
     pub commits: Vec<CommitId>,
+    /// Those among them whose subject is a recovery's.
+    pub recoveries: Vec<CommitId>,
     /// The one before them that can't.
     pub broken: Option<(CommitId, StoreError)>,
 }
@@ -167,6 +170,14 @@ impl LogStore {
         self.oid(commit).and_then(|id| objects::signature(&self.repository, id)).map_err(|error| self.broken(&error))
     }
 
+    /// A second hand on what is here, for another thread.
+    ///
+    /// # Errors
+    /// Where the repository can't be opened again.
+    pub fn reader(&self) -> Result<LogReader, StoreError> {
+        LogReader::open(self.repository.path(), self.description()).map_err(|error| self.broken(&error))
+    }
+
     /// Whether a commit is at hand.
     pub fn has(&self, commit: &CommitId) -> bool {
         self.oid(commit).is_ok_and(|id| self.repository.find_commit(id).is_ok())
@@ -174,11 +185,14 @@ impl LogStore {
 
     /// The commits of the branch, from the oldest to the tip, along their first parents.
     pub fn history(&self, tip: &CommitId) -> History {
-        let mut history = History { commits: Vec::new(), broken: None };
+        let mut history = History { commits: Vec::new(), recoveries: Vec::new(), broken: None };
         let mut next = Some(tip.clone());
         while let Some(commit) = next {
-            next = match self.oid(&commit).and_then(|id| objects::parent(&self.repository, id)) {
-                Ok(parent) => parent,
+            next = match self.oid(&commit).and_then(|id| objects::link(&self.repository, id)) {
+                Ok((parent, is_recovery)) => {
+                    history.recoveries.extend(is_recovery.then(|| commit.clone()));
+                    parent
+                }
                 Err(error) => {
                     history.broken = Some((commit, self.broken(&error)));
                     break;
@@ -249,11 +263,7 @@ impl LogStore {
     }
 
     fn broken(&self, error: &git2::Error) -> StoreError {
-        let problem = error.message().to_owned();
-        match error.code() {
-            ErrorCode::NotFound => StoreError::Missing { log: self.description(), problem },
-            _ => StoreError::Repository { log: self.description(), problem },
-        }
+        StoreError::of(self.description(), error)
     }
 }
 

@@ -5,9 +5,11 @@
 
 mod log_store;
 mod objects;
+mod reader;
 
 pub use log_store::{Depth, History, LogStore};
 pub use objects::NewCommit;
+pub use reader::LogReader;
 
 use crate::http::RemoteError;
 
@@ -38,6 +40,17 @@ pub enum StoreError {
         /// What git says, and what to do.
         problem: String,
     },
+}
+
+impl StoreError {
+    /// What libgit2 says of this log's objects.
+    fn of(log: String, error: &git2::Error) -> Self {
+        let problem = error.message().to_owned();
+        match error.code() {
+            git2::ErrorCode::NotFound => StoreError::Missing { log, problem },
+            _ => StoreError::Repository { log, problem },
+        }
+    }
 }
 
 /// Why a commit is not, or may not be, on the branch.

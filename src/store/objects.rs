@@ -1,6 +1,7 @@
 //! Log commits as git objects: reading and writing them.
 
 use crate::core::log::entry::{CommitSignature, File, RawEntry};
+use crate::core::log::message;
 use crate::core::record::{CommitId, LARGEST_RECORD};
 use crate::core::seal::LARGEST_SIGNATURE;
 use git2::{Commit, ErrorCode, ObjectType, Oid, Repository, Signature, Time, Tree};
@@ -57,9 +58,11 @@ pub(super) fn state(repository: &Repository, id: Oid) -> Result<Vec<u8>, git2::E
     blob(repository, &find_commit(repository, id)?.tree()?, "state.json", LARGEST_STATE)
 }
 
-/// The first parent as the commit names it; `None` for the first commit.
-pub(super) fn parent(repository: &Repository, id: Oid) -> Result<Option<CommitId>, git2::Error> {
-    Ok(parents(&find_commit(repository, id)?)?.into_iter().next())
+/// The first parent as the commit names it (`None` for the first commit), and whether its subject is a recovery's.
+pub(super) fn link(repository: &Repository, id: Oid) -> Result<(Option<CommitId>, bool), git2::Error> {
+    let commit = find_commit(repository, id)?;
+    let is_recovery = message::is_recovery(&String::from_utf8_lossy(commit.message_raw_bytes()));
+    Ok((parents(&commit)?.into_iter().next(), is_recovery))
 }
 
 /// A commit; one that is far larger than any of the log's is not even loaded.

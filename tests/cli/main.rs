@@ -10,6 +10,7 @@ mod local;
 mod proxy;
 mod races;
 mod recorder;
+mod recover;
 mod remote;
 mod run_command;
 mod signatures;

@@ -2,12 +2,12 @@
 
 use super::row::{Part, Row};
 use crate::cli::outcome::Begun;
+use crate::core::attempt::Attempt;
 use crate::core::finding::{Code, Finding};
-use crate::core::log::entry::{self, RawEntry, Trust};
-use crate::core::record::{CommitId, Digest, Kind, Line, Record, Status, Time};
-use crate::core::state::PlaceKey;
+use crate::core::log::entry::{self, Inspected, RawEntry, Trust};
+use crate::core::record::{CommitId, Digest, Kind, Record, Status, Time};
 use chrono::{DateTime, Utc};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 /// The history as far as it was read.
 pub struct History<'a> {
@@ -21,6 +21,8 @@ pub struct History<'a> {
     begun: Begun,
     /// What the next older record must be.
     expected: Option<Expected>,
+    /// The commits that recoveries went on over.
+    passed: HashSet<CommitId>,
     /// Number of commits that were read.
     pub read: u64,
     /// When the oldest verified record that was read was recorded.
@@ -35,28 +37,6 @@ pub struct History<'a> {
 struct End {
     seq: u64,
     attempt: Attempt,
-}
-
-/// What start and end of one deployment have in common.
-#[derive(PartialEq)]
-struct Attempt {
-    place: Option<PlaceKey>,
-    kind: Kind,
-    version: Option<Line>,
-    sha: Option<CommitId>,
-    started_at: Option<Time>,
-}
-
-impl Attempt {
-    fn of(record: &Record) -> Self {
-        Attempt {
-            place: PlaceKey::of(record),
-            kind: record.kind,
-            version: record.version.clone(),
-            sha: record.commit.as_ref().map(|commit| commit.sha.clone()),
-            started_at: record.started_at,
-        }
-    }
 }
 
 /// What a record says of the one before it.
@@ -77,6 +57,7 @@ impl<'a> History<'a> {
             annotations: HashMap::new(),
             begun: Begun::default(),
             expected: None,
+            passed: HashSet::new(),
             read: 0,
             since: None,
             has_newer: false,
@@ -88,6 +69,9 @@ impl<'a> History<'a> {
     pub fn take(&mut self, entry: &RawEntry) -> Vec<String> {
         self.read += 1;
         let inspected = entry::inspect(entry, self.trust, 0);
+        if self.passed.contains(&entry.commit) && !self.counts(&inspected) {
+            return Vec::new();
+        }
         let expected = self.expected.take();
         let is_newer = inspected.findings.iter().any(|finding| finding.code == Code::RecordNewer);
         let Some(record) = inspected.record else {
@@ -106,12 +90,23 @@ impl<'a> History<'a> {
             self.has_damage = true;
             warnings.push(format!("record {seq} does not verify: {}", error.code));
         }
+        if !part.findings.iter().any(Finding::is_error) {
+            self.passed.extend(part.record.skipped.iter().cloned());
+        }
         let before = seq.checked_sub(1).filter(|before| *before > 0);
         self.expected =
             before.map(|before| Expected { seq: before, digest: part.record.prev, latest: part.record.recorded_at });
         self.place(part);
         self.give_up_on_ends_after(seq);
         warnings
+    }
+
+    /// Whether the record of a commit that was passed over is a link of the chain all the same.
+    fn counts(&self, inspected: &Inspected) -> bool {
+        let is_expected = |expected: &Expected| {
+            inspected.record.as_ref().is_some_and(|record| record.seq == expected.seq) && inspected.digest == expected.digest
+        };
+        !inspected.findings.iter().any(Finding::is_error) && self.expected.as_ref().is_some_and(is_expected)
     }
 
     /// Nothing older is there.

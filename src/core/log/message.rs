@@ -59,6 +59,12 @@ pub fn summary(record: &Record) -> String {
     }
 }
 
+/// Whether a commit's subject is a recovery's: only its record tells for certain.
+pub fn is_recovery(message: &str) -> bool {
+    let subject = message.lines().next().unwrap_or_default();
+    subject.starts_with("Record ") && subject.ends_with(": recovery")
+}
+
 /// Reads the trailers: the last paragraph, each key once.
 ///
 /// # Errors

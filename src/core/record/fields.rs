@@ -109,8 +109,10 @@ shape! {
         removed: Vec<Access>,
         /// Who approved the change of access.
         approved_by: Option<Person>,
-        /// Commits on the branch that are passed over.
+        /// Commits on the branch that are passed over; a record among them that verifies, and follows, counts all the same.
         skipped: Vec<CommitId>,
+        /// Numbers of records that the log had and does not have any more.
+        lost: Option<Lost>,
         /// Where the record waited, if it could not be appended at once.
         late: Option<Late>,
     }
@@ -591,6 +593,16 @@ shape! {
         bot: Option<bool>,
         /// When the access ends.
         expires_at: Option<Time>,
+    }
+}
+
+shape! {
+    /// Records that were in the log and are gone, by their numbers.
+    Lost {
+        /// The first.
+        from: u64,
+        /// The last.
+        to: u64,
     }
 }
 

@@ -101,7 +101,7 @@ pub const KINDS: &[KindRule] = &[
         required: &["environment", "who"],
         allowed: &["service", "project", "job", "provenance", "since", "added", "removed", "approved_by"],
     },
-    KindRule { kind: Kind::Recovery, required: &["reason", "by"], allowed: &["job", "provenance", "skipped"] },
+    KindRule { kind: Kind::Recovery, required: &["reason", "by"], allowed: &["job", "provenance", "skipped", "lost"] },
 ];
 
 /// The rule for a kind.

@@ -12,10 +12,16 @@ pub use fields::*;
 
 use crate::core::checkpoint::Checkpoint;
 use crate::core::record::shape::{FieldError, FieldType as _};
-use crate::core::record::{CommitId, Delivered, Digest, Kind, Line, Name, ParseError, Pointer, Project, Record, Status, json};
+use crate::core::record::{
+    CommitId, Delivered, Digest, Kind, Line, Name, ParseError, Pointer, Project, Record, Status, Time, json,
+};
+use chrono::TimeDelta;
 
 /// The format of the state.
 pub const SCHEMA: &str = "deploy-state/v1";
+
+/// How long after an end its record is made, clocks that differ included.
+const PROMPT: TimeDelta = TimeDelta::minutes(5);
 
 const MOST_PLACES: usize = 200;
 const MOST_APPROVALS: usize = 100;
@@ -363,7 +369,7 @@ impl Place {
         let start = record.finishes.unwrap_or(record.seq);
         let at = record.finished_at.unwrap_or(record.recorded_at);
         let displaces = self.runs.as_ref().is_none_or(|runs| {
-            let came_too_late = record.late.is_some() && runs.at > at;
+            let came_too_late = is_told_late(record, at) && runs.at > at;
             start > runs.start && !came_too_late
         });
         if !displaces {
@@ -400,6 +406,11 @@ impl Mark {
     fn is(&self, seq: Option<u64>) -> bool {
         seq.is_some() && (seq == Some(self.seq) || seq == self.start)
     }
+}
+
+/// Whether a record tells of an end that was over when it was made: it waited in a spool, or somebody wrote it down later.
+fn is_told_late(record: &Record, end: Time) -> bool {
+    record.late.is_some() || record.recorded_at.utc() - end.utc() > PROMPT
 }
 
 fn recent(record: &Record) -> Option<Recent> {

@@ -50,6 +50,9 @@ fn a_late_record_displaces_nothing_that_finished_later() {
     let mut late = deployment(2, "late", Status::Success, None);
     late.started_at = "2026-11-20T13:00:00Z".parse().ok();
     late.finished_at = "2026-11-20T13:01:00Z".parse().ok();
+    assert_eq!(runs(&after(&[now.clone(), late.clone()])), Some("now"));
+    // clocks differ a little: what was recorded promptly is newer, whatever its clock said
+    late.recorded_at = "2026-11-20T13:05:00Z".parse().expect("time");
     assert_eq!(runs(&after(&[now.clone(), late.clone()])), Some("late"));
     late.late = example(Kind::Deployment).late.or_else(|| {
         let value = serde_json::json!({ "at": "2026-11-20T13:01:00Z", "signer": "ci:main", "claim": "e30=", "sig": "x" });

@@ -106,8 +106,9 @@ fn log(id: u8) -> Writer {
 
 fn verify(log: &Writer, trust: &Trust, checkpoints: &[Checkpoint]) -> Report {
     let mut verifier = Verifier::new(trust, checkpoints);
-    for (entry, state) in log.entries.iter().zip(&log.states) {
-        verifier.add(entry, CommitCheck::Skip, &|| Some(state.clone()));
+    for ((entry, state), place) in log.entries.iter().zip(&log.states).zip(1..) {
+        let examined = Examined::new(entry.clone(), CommitCheck::Skip, trust, place);
+        verifier.add(examined, &|| Some(state.clone()));
     }
     verifier.finish(checkpoints)
 }
