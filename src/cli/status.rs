@@ -76,7 +76,11 @@ pub fn run(args: &Status, ctx: &Context) -> Result<Exit, Failure> {
     if picture.state.is_none() {
         ctx.ui.say(&format!("nothing is known of that time: the log began at {}", tip.state.since));
     } else if picture.places.is_empty() {
-        ctx.ui.say("nothing is known of such an environment or service");
+        let may_be_older = picture.state.as_ref().is_some_and(State::has_dropped_places);
+        ctx.ui.say(match may_be_older {
+            true => "none of the most recent environments is such a one; `deploy-record log` looks further back",
+            false => "nothing is known of such an environment or service",
+        });
     }
     show(args, ctx, &picture);
     if settings.trust.signers.is_none() {

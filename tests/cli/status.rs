@@ -198,6 +198,44 @@ fn a_start_that_never_ended_was_running_then_for_a_day() {
 }
 
 #[test]
+fn what_is_known_to_have_ended_later_was_running_then() {
+    let log = PastLog::new();
+    let long = log.start("production", "1", 5 * DAY);
+    log.append(5 * DAY, long.clone());
+    log.append(DAY, log.end(1, &long, Status::Success, DAY));
+    let then = log.run(&["status", "--at", &log.ago(2 * DAY).to_string()]);
+    then.expect(0).shows("1 (record 1, running for 3 d, ended later: success, record 2)");
+}
+
+#[test]
+fn a_place_that_the_state_let_go_is_known_of_then() {
+    let log = PastLog::new();
+    log.append(1000, log.done("rare", "1", Status::Success, 1000));
+    for number in 0..200 {
+        log.append(900, log.done(&format!("review/{number}"), "7", Status::Success, 900));
+    }
+    assert_eq!(log.cells(&["status", "-e", "rare", "--at", &log.ago(800).to_string()]), Vec::<Vec<String>>::new());
+    log.run(&["status", "-e", "rare"]).expect(0).says("`deploy-record log` looks further back");
+    log.append(600, log.done("rare", "2", Status::Success, 600));
+    log.append_late(940, 500, log.done("rare", "3", Status::Failed, 950));
+    let rows = log.cells(&["status", "-e", "rare", "--at", &log.ago(800).to_string()]);
+    assert_eq!((rows.len(), rows[0][2].as_str()), (1, "1"));
+}
+
+#[test]
+fn a_past_that_does_not_hang_together_is_not_told() {
+    let log = PastLog::new();
+    log.append(300, log.done("production", "1", Status::Success, 300));
+    let junk = deploy_record::core::record::Digest::of(b"junk");
+    log.forge_with(200, log.done("production", "2", Status::Success, 200), |record| record.prev = junk);
+    log.append(100, log.done("production", "3", Status::Success, 100));
+    log.run(&["status"]).expect(0);
+    log.run(&["status", "--at", &log.ago(150).to_string()]).expect(0);
+    log.run(&["status", "--at", &log.ago(250).to_string()]).expect(3).says("its `prev` is");
+    log.run(&["annotate", "1", "--note", "x", "--key", &log.key_of("chen")]).expect(3).says("its `prev` is");
+}
+
+#[test]
 fn a_past_that_does_not_verify_is_not_told() {
     let log = PastLog::new();
     for (version, minutes) in [("1", 300), ("2", 200), ("3", 100)] {
