@@ -123,9 +123,10 @@ fn outcomes(
                 start if is_long_ago(start.started_at, at) => Some(Open::UnknownOutcome),
                 start => (place.newest.seq == start.seq).then_some(Open::Running),
             };
-            match stands {
-                Some(stands) => drop(open.insert(start.seq, stands)),
-                None => drop(doubtful.insert(start.seq, (place.key(), start.started_at))),
+            if let Some(stands) = stands {
+                open.insert(start.seq, stands);
+            } else {
+                doubtful.insert(start.seq, (place.key(), start.started_at));
             }
         }
     }
