@@ -20,6 +20,7 @@ use clap::Args;
 use filter::Filter;
 use history::History;
 use row::Row;
+pub use row::told_at;
 use std::fmt::Write as _;
 
 /// How many rows there are where nobody says how many.

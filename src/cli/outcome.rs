@@ -6,8 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::HashMap;
 
 /// The rule in words, for `--help`.
-pub const RULE: &str = "A deployment that began and has no end on record is `running`; its outcome is unknown once another one began \
-     after it in the same project, service and environment, or it began more than a day ago.";
+pub const RULE: &str = "A deployment that began and has no end on record is `running`; its outcome is unknown once another one that \
+     began after it was recorded after it in the same project, service and environment, or once it began more than a day ago.";
 
 /// For how long a start without an end counts as running.
 pub const LONGEST_RUN: TimeDelta = TimeDelta::days(1);

@@ -47,6 +47,19 @@ fn a_note_stands_beside_the_record_and_changes_nothing() {
 }
 
 #[test]
+fn what_was_said_while_it_ran_stands_beside_the_end_too() {
+    let log = PastLog::new();
+    let start = log.start("production", "1", 100);
+    log.append(100, start.clone());
+    annotate(&log, "chen", &["1", "--note", "slow today"]).expect(0);
+    log.append(0, log.end(1, &start, Status::Success, 0));
+    log.run(&["show", "3"]).expect(0).shows("by chen in record 2: slow today");
+    log.run(&["show", "1"]).expect(0).shows("by chen in record 2: slow today").shows("the outcome, record 3");
+    let rows = log.cells(&["log"]);
+    assert_eq!((rows.len(), rows[0][14].as_str()), (2, "annotated by chen in record 2: slow today"));
+}
+
+#[test]
 fn the_texts_that_a_rollback_lacks_are_given_once() {
     let log = log_with_rollback();
     log.run(&["status"]).expect(0).shows("reason missing");

@@ -194,6 +194,21 @@ fn a_start_and_its_end_are_one_row_whatever_lies_between() {
 }
 
 #[test]
+fn a_start_is_found_however_long_before_its_end_it_was() {
+    let log = PastLog::new();
+    let one = log.start("production", "1", 5 * DAY);
+    log.append(5 * DAY, one.clone());
+    log.append(4 * DAY, log.done("staging", "2", Status::Failed, 4 * DAY));
+    log.append(3 * DAY, log.done("staging", "3", Status::Failed, 3 * DAY));
+    log.append(30, log.end(1, &one, Status::Success, 30));
+    let rows = json(&log, &["--since", "1h"]);
+    assert_eq!((rows.len(), &rows[0]["record"]["seq"], &rows[0]["start"]["seq"]), (1, &4.into(), &1.into()));
+    log.run(&["log", "--since", "1h", "--version", "2"]).expect(0).says("4 records were searched");
+    // one that is not wanted is not waited for
+    log.run(&["log", "--since", "1h", "-e", "staging"]).expect(0).says("2 records were searched");
+}
+
+#[test]
 fn a_start_without_an_end_runs_until_it_hardly_can() {
     let log = PastLog::new();
     log.append(3 * DAY, log.start("testing", "0", 3 * DAY));

@@ -17,5 +17,6 @@ mod signatures;
 mod spool;
 mod ssh;
 mod start_finish;
+mod status;
 mod support;
 mod tampering;

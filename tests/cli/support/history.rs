@@ -187,7 +187,12 @@ impl PastLog {
     }
 
     /// Appends a record as `ci:main`, whatever the rules of appending are.
-    pub fn forge(&self, recorded: i64, mut record: Record) -> u64 {
+    pub fn forge(&self, recorded: i64, record: Record) -> u64 {
+        self.forge_with(recorded, record, |_| {})
+    }
+
+    /// The same, and changes its place in the log.
+    pub fn forge_with(&self, recorded: i64, mut record: Record, change: impl FnOnce(&mut Record)) -> u64 {
         let tip = self.store.fetch(Depth::Commits(1), deadline()).expect("a fetch").expect("a tip");
         let before = State::parse(&self.store.read_state(&tip).expect("a state")).expect("a state");
         let signer = signer("ci:main");
@@ -199,6 +204,7 @@ impl PastLog {
         }
         record.recorded_at = self.ago(recorded);
         record.signer = signer.principal().clone();
+        change(&mut record);
         let bytes = record.to_bytes();
         let digest = Digest::of(&bytes);
         let signature = signer.sign(NAMESPACE_RECORD, &bytes).expect("a signature");
