@@ -2,6 +2,7 @@
 
 mod agent;
 mod annotate;
+mod cache;
 mod capture;
 mod credentials;
 mod docs;
