@@ -124,6 +124,15 @@ pub enum RemoteError {
 }
 
 impl RemoteError {
+    /// Whether the server can't be reached, or is down: nothing that it said is known.
+    pub fn is_unreachable(&self) -> bool {
+        match self {
+            RemoteError::Connect(_) | RemoteError::Timeout | RemoteError::Broken(_) => true,
+            RemoteError::Status { code, .. } => *code >= 500,
+            _ => false,
+        }
+    }
+
     /// Whether the same request may go well in a moment.
     pub fn is_transient(&self) -> bool {
         match self {

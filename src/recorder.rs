@@ -135,7 +135,7 @@ impl Recorder<'_> {
     fn append_on(&self, base: Base, id: &Id, deadline: Deadline, make: &mut Make) -> Result<Appended, RecordError> {
         self.check_signer((self.now)(), 1)?;
         let exchange = LONGEST_EXCHANGE.min(deadline.remaining() / PART_OF_EXCHANGE);
-        let mut attempts = Attempts { base, exchange, tries: 0, doubts: 0, newest: None, sent: None };
+        let mut attempts = Attempts { base, exchange, tries: 0, doubts: 0, newest: None, sent: None, written: None };
         let failed = match self.append_within(id, deadline, make, &mut attempts) {
             Ok(appended) => return Ok(appended),
             Err(failed) => failed,
@@ -219,12 +219,23 @@ impl Recorder<'_> {
             return Ok(Appended::Already(seq));
         }
         finish::check(&draft, &known)?;
-        let (draft, redacted) = self.redact(draft)?;
-        let record = self.link(draft, id, &known)?;
         let base = known.head.clone();
-        let receipt = Receipt { checkpoint: checkpoint(&record), record, redacted, is_new_log: base.is_none() };
-        let (commit, _) = commit::write(self.store, self.signer, &receipt.record, state.cloned(), base.as_ref())?;
+        let written = match attempts.written.take().filter(|written| written.base == base) {
+            // what was signed once is not signed again: that may cost a person a touch
+            Some(written) => written,
+            None => self.make(draft, id, &known, base.clone())?,
+        };
+        let Written { commit, receipt, .. } = attempts.written.insert(written).clone();
         self.publish(&commit, base, deadline.at_most(attempts.exchange), &receipt, attempts)
+    }
+
+    /// Makes the record that follows `base`, and its commit.
+    fn make(&self, draft: Record, id: &Id, known: &Known, base: Option<CommitId>) -> Result<Written, Failed> {
+        let (draft, redacted) = self.redact(draft)?;
+        let record = self.link(draft, id, known)?;
+        let receipt = Receipt { checkpoint: checkpoint(&record), record, redacted, is_new_log: base.is_none() };
+        let (commit, _) = commit::write(self.store, self.signer, &receipt.record, known.state().cloned(), base.as_ref())?;
+        Ok(Written { base, commit, receipt })
     }
 
     fn publish(
@@ -384,6 +395,16 @@ struct Attempts {
     newest: Option<u64>,
     /// The last push whose outcome nobody told.
     sent: Option<Sent>,
+    /// The commit that was made last.
+    written: Option<Written>,
+}
+
+/// A record in its commit, on top of that tip.
+#[derive(Clone)]
+struct Written {
+    base: Option<CommitId>,
+    commit: CommitId,
+    receipt: Receipt,
 }
 
 struct Sent {

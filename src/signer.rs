@@ -1,8 +1,8 @@
 //! Who signs: a principal, an address for git's committer line, and a key.
 
 use crate::core::record::Name;
-use crate::core::seal::{self, SealError};
-use ssh_key::{PrivateKey, PublicKey};
+use crate::keys::SigningKey;
+use ssh_key::PublicKey;
 use std::fmt;
 
 /// A key with the principal whose it is.
@@ -10,13 +10,13 @@ use std::fmt;
 pub struct Signer {
     principal: Name,
     email: String,
-    key: PrivateKey,
+    key: SigningKey,
 }
 
 impl Signer {
-    /// The signer with this key, which must be decrypted.
-    pub fn new(principal: Name, email: String, key: PrivateKey) -> Self {
-        Signer { principal, email, key }
+    /// The signer with this key; a private key must be decrypted.
+    pub fn new(principal: Name, email: String, key: impl Into<SigningKey>) -> Self {
+        Signer { principal, email, key: key.into() }
     }
 
     /// The principal that records name as `signer`.
@@ -37,9 +37,9 @@ impl Signer {
     /// Signs; gives the armored signature.
     ///
     /// # Errors
-    /// As [`seal::sign`].
+    /// As [`SigningKey::sign`].
     pub fn sign(&self, namespace: &str, message: &[u8]) -> Result<String, anyhow::Error> {
-        seal::sign(&self.key, namespace, message).map_err(|error: SealError| anyhow::anyhow!("can't sign: {error}"))
+        Ok(self.key.sign(namespace, message)?)
     }
 }
 

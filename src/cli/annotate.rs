@@ -170,7 +170,7 @@ impl Original {
 
 /// Finds the record, verified by every step back to it.
 fn find(seq: u64, ctx: &Context, settings: &Settings) -> Result<Original, Failure> {
-    let store = settings.open_log(ctx)?;
+    let store = settings.open_log_to_append(ctx)?;
     let known = Known::fetch(&store, &settings.trust, ctx.deadline())?;
     let newest = known.tip.as_ref().ok_or_else(|| no_log(&store))?.newest.record().seq;
     if seq > newest {

@@ -22,7 +22,7 @@ pub struct Context {
     /// Flags and variables that every command has.
     pub global: Global,
     /// Where everything is printed.
-    pub ui: Ui,
+    pub ui: Arc<Ui>,
     program: String,
     variables: HashMap<String, String>,
 }
@@ -31,7 +31,7 @@ impl Context {
     /// The context of this process.
     pub fn new(global: Global, program: String, variables: HashMap<String, String>) -> Self {
         let redactor = Redactor::new(secrets(&global, &variables), &[]);
-        let ui = Ui::new(global.verbose, Box::new(move |text| redactor.redact(text).text.into_owned()));
+        let ui = Arc::new(Ui::new(global.verbose, Box::new(move |text| redactor.redact(text).text.into_owned())));
         Context { global, ui, program, variables }
     }
 

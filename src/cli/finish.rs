@@ -192,7 +192,7 @@ fn find(
     if let Some((held, record)) = waiting(&wanted, settings, spool)? {
         return Ok(Start::Open(Started::Waiting(held), Box::new(record)));
     }
-    let store = settings.open_log(ctx)?;
+    let store = settings.open_log_to_append(ctx)?;
     let known = match Known::fetch(&store, &settings.trust, ctx.deadline()) {
         Ok(known) => known,
         Err(error) => return noted(&wanted, spool, error),

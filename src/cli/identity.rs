@@ -3,16 +3,23 @@
 use super::context::Context;
 use super::exit::Failure;
 use super::settings::Settings;
+use crate::command::OWN_SECRETS;
 use crate::core::record::Name;
 use crate::core::trust::{AllowedSigners, line_to_add};
-use crate::keys::{self, FileMode};
+use crate::keys::{self, Agent, FileMode, Found, KeyError, SigningKey};
 use crate::repo::Checkout;
 use crate::signer::Signer;
 use anyhow::{Context as _, anyhow};
 use ssh_key::PrivateKey;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 use zeroize::Zeroizing;
+
+/// How long an SSH agent may take to sign where somebody is there to confirm it, and where nobody is.
+const LONGEST_TOUCH: Duration = Duration::from_secs(120);
+const LONGEST_ANSWER: Duration = Duration::from_secs(30);
 
 /// The principal of a key that a repository made for itself.
 pub const OWN_PRINCIPAL: &str = "ci:local";
@@ -57,15 +64,22 @@ pub fn refuse_unprotected(settings: &Settings, principal: &Name, environment: Op
 fn find_signer(ctx: &Context, settings: &mut Settings) -> Result<Signer, Failure> {
     if let Some(source) = &ctx.global.key {
         let mode = if settings.ci.is_some() { FileMode::Any } else { FileMode::OwnerOnly };
-        let key = load(ctx, source, mode)?;
+        let key = open(ctx, source, mode, keys::look(source, mode)?)?;
         return named(ctx, settings, key);
     }
     if settings.ci.is_some() {
         return Err(Failure::usage(anyhow!("there is no signing key"))
             .hint("make one with `deploy-record keygen`, and give it to protected jobs as the variable DEPLOY_RECORD_KEY"));
     }
-    if let Some(key) = git_signing_key(ctx, settings)? {
-        return named(ctx, settings, key);
+    let trusted = settings.trust.signers.as_ref().filter(|_| !settings.trusts_only_itself);
+    if let Some(signers) = trusted {
+        let key = match settings.checkout.as_ref().and_then(Checkout::signing_key) {
+            Some(source) => git_signing_key(ctx, &source, signers)?,
+            None => only_agent_key(ctx, signers),
+        };
+        if let Some(key) = key {
+            return named(ctx, settings, key);
+        }
     }
     let Some(checkout) = settings.checkout.as_ref().filter(|checkout| settings.location.is_at(checkout.git_dir())) else {
         return Err(no_key(settings));
@@ -96,6 +110,38 @@ fn no_key(settings: &Settings) -> Failure {
         .hint("`deploy-record keygen` makes one, and prints the line for `.deploy-record/allowed_signers`")
 }
 
+/// Opens a key that was looked at: through the agent where the private half is not here or locked, and the agent has it.
+fn open(ctx: &Context, source: &str, mode: FileMode, found: Found) -> Result<SigningKey, Failure> {
+    let is_rsa = matches!(found.key().algorithm(), ssh_key::Algorithm::Rsa { .. });
+    let is_security_key = found.is_security_key();
+    let ui = Arc::clone(&ctx.ui);
+    let notice: keys::Notice = Arc::new(move |words| ui.say(words));
+    let wants_agent = is_rsa || is_security_key || !matches!(found, Found::Private { is_locked: false, .. });
+    if wants_agent && let Some(agent) = agent(ctx).filter(|agent| agent.holds(found.key())) {
+        return Ok(SigningKey::of_agent(found.key().clone(), agent, notice));
+    }
+    match found {
+        Found::Public { key, beside } => match beside.filter(|path| path.exists()) {
+            Some(path) => {
+                let source = path.display().to_string();
+                open(ctx, &source, mode, keys::look(&source, mode)?)
+            }
+            None => Err(KeyError::OnlyPublic(crate::core::seal::fingerprint(&key)).into()),
+        },
+        Found::Private { key, file: Some(file), .. } if is_security_key => {
+            Ok(SigningKey::of_security_key(key, file, &OWN_SECRETS, notice))
+        }
+        Found::Private { .. } => Ok(load(ctx, source, mode)?.into()),
+    }
+}
+
+fn agent(ctx: &Context) -> Option<Agent> {
+    let socket = ctx.variable("SSH_AUTH_SOCK").filter(|path| !path.is_empty())?;
+    // a person may have to confirm, or to touch a security key
+    let patience = if ctx.ui.has_person() { LONGEST_TOUCH } else { LONGEST_ANSWER.min(ctx.global.timeout) };
+    Some(Agent::new(PathBuf::from(socket), patience))
+}
+
 fn load(ctx: &Context, source: &str, mode: FileMode) -> Result<PrivateKey, Failure> {
     let mut passphrase = || match ctx.variable("DEPLOY_RECORD_KEY_PASSPHRASE").filter(|text| !text.is_empty()) {
         Some(text) => Ok(Some(Zeroizing::new(text))),
@@ -104,7 +150,7 @@ fn load(ctx: &Context, source: &str, mode: FileMode) -> Result<PrivateKey, Failu
     Ok(keys::load(source, mode, &mut passphrase)?)
 }
 
-fn named(ctx: &Context, settings: &Settings, key: PrivateKey) -> Result<Signer, Failure> {
+fn named(ctx: &Context, settings: &Settings, key: SigningKey) -> Result<Signer, Failure> {
     let public = key.public_key();
     let listed = settings.trust.signers.as_ref().and_then(|signers| signers.principals_of(public));
     let principal = match (&ctx.global.principal, listed) {
@@ -127,17 +173,35 @@ fn named(ctx: &Context, settings: &Settings, key: PrivateKey) -> Result<Signer, 
     Ok(Signer::new(principal, email(settings), key))
 }
 
-/// Git's own signing key, where it is an SSH key that the trust root has.
-fn git_signing_key(ctx: &Context, settings: &Settings) -> Result<Option<PrivateKey>, Failure> {
-    let Some(signers) = settings.trust.signers.as_ref().filter(|_| !settings.trusts_only_itself) else { return Ok(None) };
-    let Some(source) = settings.checkout.as_ref().and_then(Checkout::signing_key) else { return Ok(None) };
-    // as `ssh-keygen -Y sign` does with the path of a public key: the private one is beside it, or only an agent has it
-    let path = ctx.expand_home(source.strip_suffix(".pub").unwrap_or(&source));
-    if source.starts_with("key::") || !Path::new(&path).exists() {
-        return Ok(None);
+/// Git's own signing key, where the trust root has it: one that it does not have is not even opened.
+fn git_signing_key(ctx: &Context, source: &str, signers: &AllowedSigners) -> Result<Option<SigningKey>, Failure> {
+    let source = ctx.expand_home(source);
+    // the public half's file may be missing beside the private one
+    let beside = source.strip_suffix(".pub").filter(|private| !Path::new(&source).exists() && Path::new(private).exists());
+    let source = beside.unwrap_or(&source);
+    let found = match keys::look(source, FileMode::OwnerOnly) {
+        Ok(found) => found,
+        // `user.signingkey` may name what is on another machine
+        Err(KeyError::Missing(_)) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    match signers.principals_of(found.key()) {
+        Some(_) => open(ctx, source, FileMode::OwnerOnly, found).map(Some),
+        None => Ok(None),
     }
-    let key = load(ctx, &path, FileMode::OwnerOnly)?;
-    Ok(signers.principals_of(key.public_key()).is_some().then_some(key))
+}
+
+/// The agent's key that the trust root has, where it is the only one.
+fn only_agent_key(ctx: &Context, signers: &AllowedSigners) -> Option<SigningKey> {
+    let agent = agent(ctx)?;
+    let keys = agent.keys().inspect_err(|error| ctx.ui.verbose(&error.to_string())).ok()?;
+    let mut known = keys.into_iter().filter(|key| signers.principals_of(key).is_some());
+    let (key, None) = (known.next()?, known.next()) else {
+        ctx.ui.verbose("the SSH agent holds several keys that the trust root has; --key names one");
+        return None;
+    };
+    let ui = Arc::clone(&ctx.ui);
+    Some(SigningKey::of_agent(key, agent, Arc::new(move |words| ui.say(words))))
 }
 
 /// The repository's own key, made on first use; and its line of the trust root.

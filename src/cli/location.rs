@@ -1,5 +1,6 @@
 //! Which log, and with which credentials.
 
+use super::cache;
 use super::context::Context;
 use super::exit::Failure;
 use crate::ci::CiFacts;
@@ -25,6 +26,8 @@ pub enum Location {
         read: Box<Address>,
         /// Where it is appended to: another address only where git's configuration has one for pushing.
         write: Box<Address>,
+        /// The name of the remote whose it is, where git has fetched the branch.
+        fetched: Option<String>,
     },
 }
 
@@ -97,7 +100,7 @@ impl Location {
             };
         }
         Ok(match address(text, ctx, ci, checkout)? {
-            Some(address) => Location::Remote { read: Box::new(address.clone()), write: Box::new(address) },
+            Some(address) => Location::Remote { read: Box::new(address.clone()), write: Box::new(address), fetched: None },
             None => Location::Local(PathBuf::from(text.strip_prefix("file://").unwrap_or(text))),
         })
     }
@@ -131,20 +134,27 @@ impl Location {
         }
         let named = Location::named(&remote.url, ctx, None, Some(checkout))?;
         let push = remote.push_url.map(|url| address(&url, ctx, None, Some(checkout))).transpose()?.flatten();
-        Ok(match (named, push) {
-            (Location::Remote { read, .. }, Some(write)) => Location::Remote { read, write: Box::new(write) },
-            (named, _) => named,
+        Ok(match named {
+            Location::Remote { read, write, .. } => {
+                Location::Remote { read, write: push.map_or(write, Box::new), fetched: Some(remote.name) }
+            }
+            local @ Location::Local(_) => local,
         })
     }
 
-    /// Opens the log for reading.
+    /// Opens the log for reading: outside of jobs through a copy on this machine.
     ///
     /// # Errors
     /// Where it can't be used.
-    pub fn open(&self, ctx: &Context, branch: &str) -> Result<LogStore, Failure> {
+    pub fn open(&self, ctx: &Context, branch: &str, is_job: bool, checkout: Option<&Checkout>) -> Result<LogStore, Failure> {
         match self {
             Location::Local(path) => LogStore::local(path, branch).map_err(Failure::usage),
-            Location::Remote { read, .. } => Ok(LogStore::remote(read.remote(ctx)?, branch)?),
+            Location::Remote { read, .. } if is_job => Ok(LogStore::remote(read.remote(ctx)?, branch)?),
+            Location::Remote { read, fetched, .. } => {
+                let cache = cache::open(ctx, checkout, &read.git_address(), branch);
+                let fetched = checkout.map(|checkout| checkout.git_dir().to_path_buf()).zip(fetched.clone());
+                Ok(LogStore::cached(read.remote(ctx)?, branch, cache, fetched, cache::on_notice(ctx))?)
+            }
         }
     }
 
@@ -154,7 +164,7 @@ impl Location {
     /// Where it can't be used.
     pub fn open_to_append(&self, ctx: &Context, branch: &str) -> Result<LogStore, Failure> {
         match self {
-            Location::Local(_) => self.open(ctx, branch),
+            Location::Local(path) => LogStore::local(path, branch).map_err(Failure::usage),
             Location::Remote { write, .. } => Ok(LogStore::remote(write.remote(ctx)?, branch)?),
         }
     }

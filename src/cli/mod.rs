@@ -1,6 +1,7 @@
 //! The command line: one file per command, each with its arguments, its call and its outcome.
 
 mod annotate;
+mod cache;
 mod capture;
 mod context;
 mod ending;
@@ -66,7 +67,7 @@ pub struct Global {
     /// The log's branch [default: deploy-log].
     #[arg(long, global = true, env = "DEPLOY_RECORD_BRANCH", hide_env_values = true, value_parser = non_empty, value_name = "NAME")]
     pub branch: Option<String>,
-    /// The signing key: a path, the key's text, or that in base64.
+    /// The signing key: a path, the key's text, that in base64, or the public half of a key that the SSH agent holds.
     #[arg(long, global = true, allow_hyphen_values = true, env = "DEPLOY_RECORD_KEY", hide_env_values = true, value_parser = non_empty, value_name = "KEY")]
     pub key: Option<String>,
     /// Who signs, as the trust root names them; by default the one whose key it is there.

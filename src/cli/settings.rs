@@ -133,7 +133,7 @@ impl Settings {
     /// # Errors
     /// Where it can't be used.
     pub fn open_log(&self, ctx: &Context) -> Result<LogStore, Failure> {
-        self.location.open(ctx, &self.branch)
+        self.location.open(ctx, &self.branch, self.ci.is_some(), self.checkout.as_ref())
     }
 }
 

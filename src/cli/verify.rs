@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 /// Check the whole log: format, order, links, signatures, signers, state, pairs of start and outcome.
 ///
-/// Exit code 0: verified (where a repository uses the key that it made for itself, by that key, which the last line says). 1: something is wrong. 2: the log has records of a later version: update deploy-record. 3: the chain
+/// Exit code 0: verified (where a repository uses the key that it made for itself, by that key, which the last line says). 1: something is wrong, or the log no longer holds what this machine saw in it. 2: the log has records of a later version: update deploy-record. 3: the chain
 /// is intact, but there is no trust root, so nobody vouches for its keys.
 #[derive(Args)]
 #[command(
@@ -57,6 +57,7 @@ pub fn run(args: &Verify, ctx: &Context) -> Result<Exit, Failure> {
     };
     ctx.ui.result(&text);
     Ok(match (report.errors(), report.newer, report.has_trust_root) {
+        _ if store.rewound().is_some() => Exit::No,
         (1.., ..) => Exit::No,
         (0, 1.., _) => Exit::Usage,
         (0, 0, false) => Exit::Unable,

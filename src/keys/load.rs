@@ -5,7 +5,7 @@ use super::{KeyError, text};
 use ssh_key::PrivateKey;
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// The most that is read of a key file, in bytes.
@@ -26,25 +26,38 @@ pub enum FileMode {
 /// # Errors
 /// What is wrong with the source, and what to give instead; never any part of a key.
 pub fn load(source: &str, mode: FileMode, passphrase: AskPassphrase) -> Result<PrivateKey, KeyError> {
-    let value = text::trimmed(source);
+    let (content, file) = read_source(text::trimmed(source), mode)?;
+    openssh::read(&private_key_of(&content, file.as_deref())?, passphrase)
+}
+
+/// The text that a trimmed value is, or that of the file that it names.
+pub(super) fn read_source(value: &str, mode: FileMode) -> Result<(Zeroizing<Vec<u8>>, Option<PathBuf>), KeyError> {
     if value.is_empty() {
         return Err(KeyError::Empty);
     }
     if text::is_meant_as_key(value) {
-        return openssh::read(&text::private_key_bytes(value)?, passphrase);
+        return Ok((Zeroizing::new(value.as_bytes().to_vec()), None));
     }
     let (content, metadata) = read_file(value)?;
-    let bytes = std::str::from_utf8(&content)
-        .map_err(|_| KeyError::NotAKey(content.len()))
-        .and_then(text::private_key_bytes)
-        .map_err(|error| match error {
-        KeyError::NotAKey(_) => KeyError::NotAKeyFile(value.into()),
-        other => other,
-    })?;
-    if mode == FileMode::OwnerOnly {
+    let is_public = std::str::from_utf8(&content).is_ok_and(|content| text::is_public_key(text::trimmed(content)));
+    if mode == FileMode::OwnerOnly && !is_public && looks_private(&content) {
         check_owner_only(Path::new(value), &metadata)?;
     }
-    openssh::read(&bytes, passphrase)
+    Ok((content, Some(value.into())))
+}
+
+/// Who may read a file that is no key does not matter: that it is none does.
+fn looks_private(content: &[u8]) -> bool {
+    std::str::from_utf8(content).is_ok_and(|content| text::private_key_bytes(content).is_ok())
+}
+
+/// The bytes of the private key in a text.
+pub(super) fn private_key_of(content: &[u8], file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    let bytes = std::str::from_utf8(content).map_err(|_| KeyError::NotAKey(content.len())).and_then(text::private_key_bytes);
+    bytes.map_err(|error| match (error, file) {
+        (KeyError::NotAKey(_), Some(file)) => KeyError::NotAKeyFile(file.to_owned()),
+        (other, _) => other,
+    })
 }
 
 fn read_file(value: &str) -> Result<(Zeroizing<Vec<u8>>, Metadata), KeyError> {

@@ -4,16 +4,22 @@
 //! to line ends is repaired where only one reading is possible; everything else is explained. Only OpenSSH's own format
 //! (PROTOCOL.key) is read, and only keys that can sign by themselves. No error and no debug output holds any part of a key.
 
+mod agent;
 mod generate;
 mod load;
+mod look;
 mod openssh;
+mod signing;
 #[cfg(test)]
 mod tests;
 mod text;
 
+pub use agent::Agent;
 pub use generate::{generate, one_line, write_new};
 pub use load::{FileMode, load};
+pub use look::{Found, look};
 pub use openssh::AskPassphrase;
+pub use signing::{Notice, SigningKey};
 
 use crate::core::escape::shell_quoted;
 use std::io;
@@ -82,11 +88,29 @@ pub enum KeyError {
     #[error("the OpenSSH private key is damaged: {0}; copy the whole file again, best as base64 (`base64 -w0 KEY`)")]
     Damaged(&'static str),
     /// A kind of key that can't sign here.
-    #[error("the key is an RSA key, which cannot sign here; use an ed25519 key")]
+    #[error("the key is an RSA key, which signs only through an SSH agent: add it with `ssh-add`, or use an ed25519 key")]
     Rsa,
     /// A FIDO key.
-    #[error("the key belongs to a security key (`sk-`), which cannot sign here; use an ed25519 key")]
+    #[error("the key belongs to a security key (`sk-`): give the path of its file, or add it to an SSH agent with `ssh-add`")]
     SecurityKey,
+    /// Something after `key::` that is no public key.
+    #[error("what follows `key::` is no public key")]
+    NotAPublicKey,
+    /// Only the public half is at hand.
+    #[error("no private key is at hand for the public key {0}: add it to the SSH agent with `ssh-add`, or give its file")]
+    OnlyPublic(String),
+    /// The agent can't be asked, or makes no sense.
+    #[error("the SSH agent (SSH_AUTH_SOCK) can't be used: {0}")]
+    Agent(String),
+    /// The agent says no.
+    #[error("the SSH agent does not sign with the key {0}: see `ssh-add -l`; it may be locked, or wait for a confirmation")]
+    AgentRefuses(String),
+    /// `ssh-keygen` does not sign with a security key.
+    #[error("`ssh-keygen -Y sign` does not sign: {0}")]
+    Keygen(String),
+    /// A signature can't be made, or does not hold.
+    #[error("can't sign: {0}")]
+    Sign(String),
     /// Another kind of key.
     #[error("keys of type `{0}` are not supported; use an ed25519 key")]
     UnsupportedType(String),

@@ -7,7 +7,7 @@
 use super::KeyError;
 use crate::core::seal::wire::Fields;
 use crate::core::seal::{self, NAMESPACE_GIT};
-use ssh_key::{Algorithm, Cipher, EcdsaCurve, Kdf, PrivateKey};
+use ssh_key::{Algorithm, Cipher, EcdsaCurve, Kdf, PrivateKey, PublicKey};
 use std::io;
 use zeroize::Zeroizing;
 
@@ -42,6 +42,17 @@ pub(super) fn read(bytes: &[u8], passphrase: AskPassphrase) -> Result<PrivateKey
     let signature = seal::sign(&key, NAMESPACE_GIT, b"").map_err(|_| UNFIT)?;
     let signer = seal::open(signature.as_bytes(), NAMESPACE_GIT, b"").map_err(|_| UNFIT)?;
     (signer.key_data() == key.public_key().key_data()).then_some(key).ok_or(UNFIT)
+}
+
+/// The public half of a private key, and whether the private one is locked.
+pub(super) fn public_half(bytes: &[u8]) -> Result<(PublicKey, bool), KeyError> {
+    let envelope = Envelope::read(bytes)?;
+    let name = Fields::new(envelope.public).string().ok_or(SHORT)?;
+    if !seal::is_supported_key_type(name) {
+        return Err(KeyError::UnsupportedType(name[..name.len().min(64)].escape_ascii().to_string()));
+    }
+    let key = seal::public_key(envelope.public).map_err(|_| UNFIT)?;
+    Ok((key, envelope.cipher != b"none"))
 }
 
 /// The fields of PROTOCOL.key § 1.

@@ -98,7 +98,8 @@ fn is_armored(text: &str) -> bool {
     text.contains("-----BEGIN") || text.starts_with("---- BEGIN")
 }
 
-fn is_public_key(text: &str) -> bool {
+/// Whether a text begins as a public key does.
+pub(super) fn is_public_key(text: &str) -> bool {
     let kinds = ["ssh-ed25519 ", "ssh-rsa ", "ssh-dss ", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-"];
     kinds.iter().any(|kind| text.starts_with(kind)) && text.contains(" AAAA")
 }

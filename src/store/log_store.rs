@@ -1,15 +1,18 @@
 //! The log's branch, wherever it is.
 
+use super::cache::Cache;
+use super::log_reader::LogReader;
 use super::objects::{self, CommitSigner, NewCommit};
-use super::reader::LogReader;
+use super::reader::{OnNotice, Reader, Rewound};
 use super::{PublishError, StoreError};
 use crate::core::log::entry::{CommitSignature, RawEntry};
 use crate::core::record::CommitId;
 use crate::git::{Advertised, GitRemote, PushError};
-use crate::http::Deadline;
-use chrono::{DateTime, Utc};
+use crate::http::{Deadline, RemoteError};
+use chrono::{DateTime, SecondsFormat, Utc};
 use git2::{ErrorClass, ErrorCode, Oid, Repository};
-use std::path::Path;
+use std::cell::{Ref, RefCell, RefMut};
+use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// How much of the branch is wanted.
@@ -34,13 +37,31 @@ pub struct History {
 
 /// The branch that holds the log.
 pub struct LogStore {
-    repository: Repository,
-    branch: String,
-    reference: String,
+    place: RefCell<Place>,
+    pub(super) branch: String,
     remote: Option<GitRemote>,
-    is_read_only: bool,
+    /// How a log is read that can't be appended to from here.
+    pub(super) reader: Option<Reader>,
+}
+
+/// Where the log's objects are.
+pub(super) struct Place {
+    pub(super) repository: Repository,
+    pub(super) reference: String,
+    pub(super) cache: Option<Cache>,
     /// Where the objects of a remote log are, as long as we work on it.
-    _scratch: Option<TempDir>,
+    pub(super) _scratch: Option<TempDir>,
+}
+
+impl Place {
+    /// An empty repository that goes with this value.
+    pub(super) fn scratch(branch: &str) -> Result<Self, StoreError> {
+        let problem = |error: String| StoreError::Repository { log: "a scratch repository".to_owned(), problem: error };
+        let scratch =
+            tempfile::Builder::new().prefix("deploy-record.").tempdir().map_err(|error| problem(error.to_string()))?;
+        let repository = Repository::init_bare(scratch.path()).map_err(|error| problem(error.message().to_owned()))?;
+        Ok(Place { repository, reference: format!("refs/heads/{branch}"), cache: None, _scratch: Some(scratch) })
+    }
 }
 
 impl LogStore {
@@ -56,8 +77,52 @@ impl LogStore {
 
     /// The branch in an opened repository.
     pub fn of(repository: Repository, branch: &str) -> Self {
+        let place = Place { repository, reference: format!("refs/heads/{branch}"), cache: None, _scratch: None };
+        LogStore { place: RefCell::new(place), branch: branch.to_owned(), remote: None, reader: None }
+    }
+
+    /// The branch in a repository on a server, fetched into a scratch repository that goes with this value.
+    ///
+    /// # Errors
+    /// Where no scratch repository can be made.
+    pub fn remote(remote: GitRemote, branch: &str) -> Result<Self, StoreError> {
+        let place = RefCell::new(Place::scratch(branch)?);
+        Ok(LogStore { place, branch: branch.to_owned(), remote: Some(remote), reader: None })
+    }
+
+    /// The same for reading only: through a copy on this machine, if there may be one, which stands for the log where the
+    /// server can't be reached. `fetched` names a repository and its remote from which git has fetched the branch: what is
+    /// read where there is no copy either.
+    ///
+    /// # Errors
+    /// Where no scratch repository can be made.
+    pub fn cached(
+        remote: GitRemote,
+        branch: &str,
+        cache: Option<Cache>,
+        fetched: Option<(PathBuf, String)>,
+        on_notice: OnNotice,
+    ) -> Result<Self, StoreError> {
         let reference = format!("refs/heads/{branch}");
-        LogStore { repository, branch: branch.to_owned(), reference, remote: None, is_read_only: false, _scratch: None }
+        let place = match cache.and_then(|cache| Some((cache.repository().ok()?, cache))) {
+            Some((repository, cache)) => Place { repository, reference, cache: Some(cache), _scratch: None },
+            None => Place::scratch(branch)?,
+        };
+        let reader = Some(Reader::new(on_notice, fetched));
+        Ok(LogStore { place: RefCell::new(place), branch: branch.to_owned(), remote: Some(remote), reader })
+    }
+
+    pub(super) fn place(&self) -> Ref<'_, Place> {
+        self.place.borrow()
+    }
+
+    pub(super) fn place_mut(&self) -> RefMut<'_, Place> {
+        self.place.borrow_mut()
+    }
+
+    /// That the log no longer holds the newest record that was seen on this machine.
+    pub fn rewound(&self) -> Option<Rewound> {
+        self.reader.as_ref().and_then(Reader::rewound)
     }
 
     /// Whether it can be appended to: not while the branch is checked out, since the files there would not follow.
@@ -65,47 +130,25 @@ impl LogStore {
     /// # Errors
     /// Says what to do.
     pub fn check_writable(&self) -> Result<(), StoreError> {
-        let head = self.repository.find_reference("HEAD").ok();
+        let place = self.place();
+        let head = place.repository.find_reference("HEAD").ok();
         let checked_out = head.and_then(|head| head.symbolic_target().ok().flatten().map(str::to_owned));
-        if self.remote.is_some() || self.repository.is_bare() || checked_out.as_deref() != Some(self.reference.as_str()) {
+        if self.remote.is_some() || place.repository.is_bare() || checked_out.as_deref() != Some(place.reference.as_str()) {
             return Ok(());
         }
         let problem = format!("the branch `{}` is checked out there; switch to another branch first", self.branch);
         Err(StoreError::Repository { log: self.description(), problem })
     }
 
-    /// What the last `git fetch` brought of a remote's branch: for reading only, nothing can be published to it.
-    ///
-    /// # Errors
-    /// Where the repository can't be opened.
-    pub fn tracking(path: &Path, remote: &str, branch: &str) -> Result<Self, StoreError> {
-        let mut store = LogStore::local(path, branch)?;
-        store.reference = format!("refs/remotes/{remote}/{branch}");
-        store.is_read_only = true;
-        Ok(store)
-    }
-
-    /// The branch in a repository behind HTTP(S), fetched into a scratch repository that goes with this value.
-    ///
-    /// # Errors
-    /// Where no scratch repository can be made.
-    pub fn remote(remote: GitRemote, branch: &str) -> Result<Self, StoreError> {
-        let problem = |error: String| StoreError::Repository { log: "a scratch repository".to_owned(), problem: error };
-        let scratch =
-            tempfile::Builder::new().prefix("deploy-record.").tempdir().map_err(|error| problem(error.to_string()))?;
-        let repository = Repository::init_bare(scratch.path()).map_err(|error| problem(error.message().to_owned()))?;
-        let reference = format!("refs/heads/{branch}");
-        let (remote, scratch) = (Some(remote), Some(scratch));
-        Ok(LogStore { repository, branch: branch.to_owned(), reference, remote, is_read_only: false, _scratch: scratch })
-    }
-
     /// The log in words: `branch deploy-log of https://…`.
     pub fn description(&self) -> String {
         let place = match &self.remote {
             Some(remote) => remote.url().to_owned(),
-            None => self.repository.path().display().to_string(),
+            None => self.place().repository.path().display().to_string(),
         };
-        format!("branch `{}` of {place}", self.branch)
+        let as_of = self.reader.as_ref().and_then(Reader::as_of);
+        let as_of = as_of.map(|time| format!(" as of {}", time.to_rfc3339_opts(SecondsFormat::Secs, true)));
+        format!("branch `{}` of {place}{}", self.branch, as_of.unwrap_or_default())
     }
 
     /// The branch's name.
@@ -123,27 +166,57 @@ impl LogStore {
     /// # Errors
     /// Where the log can't be reached or read.
     pub fn fetch(&self, depth: Depth, deadline: Deadline) -> Result<Option<CommitId>, StoreError> {
-        let tip = match &self.remote {
-            None => self.local_tip().map_err(|error| self.broken(&error))?,
-            Some(remote) => {
-                let depth = match depth {
-                    Depth::Commits(commits) => commits,
-                    Depth::All => i32::MAX,
-                };
-                let choose = |advertised: &Advertised| match advertised.get(&self.reference) {
-                    Some(_) => vec![format!("+{0}:{0}", self.reference)],
-                    None => Vec::new(),
-                };
-                let advertised = remote.fetch(&self.repository, depth, deadline, choose);
-                let source = |source| StoreError::Unreachable { log: self.description(), source };
-                // what was fetched is what the reference says now; the offer is only older
-                match advertised.map_err(source)?.get(&self.reference) {
-                    Some(_) => self.local_tip().map_err(|error| self.broken(&error))?,
-                    None => None,
-                }
+        match (&self.remote, &self.reader) {
+            (_, Some(reader)) => self.fetch_to_read(reader, depth, deadline),
+            (Some(_), None) => self.fetch_from_server(depth, deadline).map_err(|source| self.unreachable(source)),
+            (None, None) => {
+                let tip = self.local_tip().map_err(|error| self.broken(&error))?;
+                tip.map(|tip| objects::commit_id(tip).map_err(|error| self.broken(&error))).transpose()
             }
+        }
+    }
+
+    pub(super) fn fetch_from_server(&self, depth: Depth, deadline: Deadline) -> Result<Option<CommitId>, RemoteError> {
+        let Some(remote) = &self.remote else { return Ok(None) };
+        let depth = match depth {
+            Depth::Commits(commits) => commits,
+            Depth::All => i32::MAX,
         };
-        tip.map(|tip| objects::commit_id(tip).map_err(|error| self.broken(&error))).transpose()
+        let place = self.place();
+        let choose = |advertised: &Advertised| match advertised.get(&place.reference) {
+            Some(_) => vec![format!("+{0}:{0}", place.reference)],
+            None => Vec::new(),
+        };
+        let here = |error: git2::Error| RemoteError::Here(error.message().to_owned());
+        // what was fetched is what the reference says now; the offer is only older
+        match remote.fetch(&place.repository, depth, deadline, choose)?.get(&place.reference) {
+            Some(_) => self.local_tip().and_then(|tip| tip.map(objects::commit_id).transpose()).map_err(here),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) fn unreachable(&self, source: RemoteError) -> StoreError {
+        StoreError::Unreachable { log: self.description(), source }
+    }
+
+    /// Reads; what a copy can't give is fetched again.
+    fn reading<T>(&self, read: impl Fn(&Repository) -> Result<T, git2::Error>) -> Result<T, StoreError> {
+        let result = read(&self.place().repository);
+        let result = match result {
+            Err(_) if self.read_anew() => read(&self.place().repository),
+            result => result,
+        };
+        result.map_err(|error| self.broken(&error))
+    }
+
+    /// The first parent, as the commit itself names it, and whether its subject is a recovery's.
+    fn link(&self, commit: &CommitId) -> Result<(Option<CommitId>, bool), git2::Error> {
+        objects::link(&self.place().repository, self.oid(commit)?)
+    }
+
+    /// The first parent, as the commit itself names it.
+    pub(super) fn parent(&self, commit: &CommitId) -> Result<Option<CommitId>, git2::Error> {
+        Ok(self.link(commit)?.0)
     }
 
     /// One commit of the branch.
@@ -151,7 +224,7 @@ impl LogStore {
     /// # Errors
     /// Where it is not at hand or damaged.
     pub fn read(&self, commit: &CommitId) -> Result<RawEntry, StoreError> {
-        self.oid(commit).and_then(|id| objects::read(&self.repository, id)).map_err(|error| self.broken(&error))
+        self.reading(|repository| objects::read(repository, self.oid(commit)?))
     }
 
     /// The bytes of a commit's `state.json`, empty where there is none.
@@ -159,7 +232,7 @@ impl LogStore {
     /// # Errors
     /// As [`LogStore::read`].
     pub fn read_state(&self, commit: &CommitId) -> Result<Vec<u8>, StoreError> {
-        self.oid(commit).and_then(|id| objects::state(&self.repository, id)).map_err(|error| self.broken(&error))
+        self.reading(|repository| objects::state(repository, self.oid(commit)?))
     }
 
     /// A commit's own signature, if it has one.
@@ -167,7 +240,7 @@ impl LogStore {
     /// # Errors
     /// As [`LogStore::read`].
     pub fn read_signature(&self, commit: &CommitId) -> Result<Option<CommitSignature>, StoreError> {
-        self.oid(commit).and_then(|id| objects::signature(&self.repository, id)).map_err(|error| self.broken(&error))
+        self.reading(|repository| objects::signature(repository, self.oid(commit)?))
     }
 
     /// A second hand on what is here, for another thread.
@@ -175,12 +248,12 @@ impl LogStore {
     /// # Errors
     /// Where the repository can't be opened again.
     pub fn reader(&self) -> Result<LogReader, StoreError> {
-        LogReader::open(self.repository.path(), self.description()).map_err(|error| self.broken(&error))
+        LogReader::open(self.place().repository.path(), self.description()).map_err(|error| self.broken(&error))
     }
 
     /// Whether a commit is at hand.
     pub fn has(&self, commit: &CommitId) -> bool {
-        self.oid(commit).is_ok_and(|id| self.repository.find_commit(id).is_ok())
+        self.oid(commit).is_ok_and(|id| self.place().repository.find_commit(id).is_ok())
     }
 
     /// The commits of the branch, from the oldest to the tip, along their first parents.
@@ -188,7 +261,7 @@ impl LogStore {
         let mut history = History { commits: Vec::new(), recoveries: Vec::new(), broken: None };
         let mut next = Some(tip.clone());
         while let Some(commit) = next {
-            next = match self.oid(&commit).and_then(|id| objects::link(&self.repository, id)) {
+            next = match self.link(&commit) {
                 Ok((parent, is_recovery)) => {
                     history.recoveries.extend(is_recovery.then(|| commit.clone()));
                     parent
@@ -210,7 +283,7 @@ impl LogStore {
     /// Where objects can't be written (a full disk, no permission), or signing fails.
     pub fn write(&self, new: &NewCommit, base: Option<&CommitId>, sign: &CommitSigner) -> anyhow::Result<CommitId> {
         let base = base.map(|base| self.oid(base)).transpose()?;
-        Ok(objects::commit_id(objects::write(&self.repository, new, base, sign)?)?)
+        Ok(objects::commit_id(objects::write(&self.place().repository, new, base, sign)?)?)
     }
 
     /// Moves the branch from `base` to `commit`, and only from there.
@@ -220,8 +293,13 @@ impl LogStore {
     pub fn publish(&self, commit: &CommitId, base: Option<&CommitId>, deadline: Deadline) -> Result<(), PublishError> {
         let oid = |id: &CommitId| self.oid(id).map_err(|error| PublishError::NotSent(self.broken(&error)));
         let (commit, base) = (oid(commit)?, base.map(oid).transpose()?);
+        if self.reader.is_some() {
+            let problem = "it was opened for reading".to_owned();
+            return Err(PublishError::NotSent(StoreError::Repository { log: self.description(), problem }));
+        }
         let Some(remote) = &self.remote else { return self.publish_here(commit, base) };
-        remote.push(&self.repository, commit, &self.reference, base, deadline).map_err(|error| match error {
+        let place = self.place();
+        remote.push(&place.repository, commit, &place.reference, base, deadline).map_err(|error| match error {
             PushError::Conflict => PublishError::Conflict,
             PushError::Refused(words) => PublishError::Refused(words),
             PushError::NotSent(source) => PublishError::NotSent(StoreError::Unreachable { log: self.description(), source }),
@@ -230,19 +308,16 @@ impl LogStore {
     }
 
     fn publish_here(&self, commit: Oid, base: Option<Oid>) -> Result<(), PublishError> {
-        if self.is_read_only {
-            let problem = "it is only a copy of a remote's branch".to_owned();
-            return Err(PublishError::NotSent(StoreError::Repository { log: self.description(), problem }));
-        }
+        let place = self.place();
         // libgit2 holds the reference's lock file while it compares and writes, so that this is a compare-and-swap; the zero id
         // means that there must be none yet
         let base = base.unwrap_or(Oid::ZERO_SHA1);
-        match self.repository.reference_matching(&self.reference, commit, true, base, "deploy-record: append") {
+        match place.repository.reference_matching(&place.reference, commit, true, base, "deploy-record: append") {
             Ok(_) => Ok(()),
             Err(error) => Err(match error.code() {
                 ErrorCode::Modified | ErrorCode::Exists | ErrorCode::NotFound => PublishError::Conflict,
                 ErrorCode::Locked => {
-                    let lock = self.repository.commondir().join(format!("{}.lock", self.reference));
+                    let lock = place.repository.commondir().join(format!("{}.lock", place.reference));
                     PublishError::Locked(lock.display().to_string())
                 }
                 _ => PublishError::NotSent(self.broken(&error)),
@@ -250,8 +325,9 @@ impl LogStore {
         }
     }
 
-    fn local_tip(&self) -> Result<Option<Oid>, git2::Error> {
-        match self.repository.refname_to_id(&self.reference) {
+    pub(super) fn local_tip(&self) -> Result<Option<Oid>, git2::Error> {
+        let place = self.place();
+        match place.repository.refname_to_id(&place.reference) {
             Ok(tip) => Ok(Some(tip)),
             Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -262,7 +338,11 @@ impl LogStore {
         Oid::from_str(commit.as_str())
     }
 
-    fn broken(&self, error: &git2::Error) -> StoreError {
+    pub(super) fn broken(&self, error: &git2::Error) -> StoreError {
+        if self.place().cache.is_some() && !self.reader.as_ref().is_some_and(Reader::is_fresh) {
+            // a copy says nothing about the log
+            return StoreError::Missing { log: self.description(), problem: error.message().to_owned() };
+        }
         StoreError::of(self.description(), error)
     }
 }

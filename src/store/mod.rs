@@ -3,13 +3,17 @@
 //! An append is a compare-and-swap: fetch the tip, build a commit on it, publish without force. What certainly did not happen
 //! and what may have happened are different errors ([`PublishError`]), because only the first may simply be tried again.
 
+mod cache;
+mod log_reader;
 mod log_store;
 mod objects;
 mod reader;
 
+pub use cache::{Cache, Seen};
+pub use log_reader::LogReader;
 pub use log_store::{Depth, History, LogStore};
 pub use objects::NewCommit;
-pub use reader::LogReader;
+pub use reader::{Notice, OnNotice, Rewound};
 
 use crate::http::RemoteError;
 

@@ -315,7 +315,8 @@ fn a_persons_own_key_signs_by_the_path_of_its_public_half() {
     std::fs::remove_file(&key).expect("the key");
     env.deploy_record(&["run", "-e", "production", "--", "touch", "ran"])
         .expect(2)
-        .says("no signing key that the trust root has");
+        .says("no private key is at hand")
+        .says("ssh-add");
     assert!(!env.path().join("ran").exists());
 }
 

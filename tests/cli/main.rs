@@ -1,6 +1,8 @@
 //! The program from outside: real git, real ssh-keygen, a real git server.
 
+mod agent;
 mod annotate;
+mod cache;
 mod capture;
 mod credentials;
 mod docs;

@@ -1,5 +1,6 @@
 //! What the tests stand on.
 
+pub mod agent;
 pub mod env;
 pub mod git_server;
 pub mod history;
