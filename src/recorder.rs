@@ -7,10 +7,12 @@
 pub mod commit;
 mod error;
 mod known;
+mod walk;
 mod whole;
 
 pub use error::RecordError;
 pub use known::{Known, Tip};
+pub use walk::Walk;
 pub use whole::Verification;
 
 use crate::core::checkpoint::Checkpoint;

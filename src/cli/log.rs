@@ -170,7 +170,7 @@ struct Row {
 impl Row {
     fn of(entry: &RawEntry, inspected: Inspected) -> Option<Row> {
         let errors = inspected.findings.iter().filter(|finding| finding.is_error()).cloned().collect();
-        Some(Row { record: inspected.record?, commit: entry.commit.to_string(), errors })
+        Some(Row { record: *inspected.record?, commit: entry.commit.to_string(), errors })
     }
 
     /// Its cells; for spreadsheets with times and lengths as programs read them.

@@ -75,7 +75,7 @@ fn unreadable(seq: u64, inspected: &Inspected) -> Failure {
 struct Shown {
     entry: RawEntry,
     inspected: Inspected,
-    record: Record,
+    record: Box<Record>,
     closed_by: Option<u64>,
 }
 

@@ -57,9 +57,8 @@ fn places(known: &Known, state: &State, now: DateTime<Utc>) -> Result<Table, Fai
         header.insert(0, "project");
     }
     let mut table = Table::new(&header).right_aligned(&[6 + usize::from(has_projects)]);
-    for place in state.places.iter().rev() {
-        let whole = known.place(&place.key())?;
-        let mut row = cells(whole.as_ref().unwrap_or(place), now);
+    for place in known.places()?.iter().rev() {
+        let mut row = cells(place, now);
         if has_projects {
             row.insert(0, state.project_name(place.project, place.path.as_ref()));
         }

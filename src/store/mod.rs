@@ -4,6 +4,7 @@
 //! and what may have happened are different errors ([`PublishError`]), because only the first may simply be tried again.
 
 mod log_store;
+mod memory;
 mod objects;
 mod reader;
 
