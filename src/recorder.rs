@@ -12,6 +12,7 @@ mod known;
 mod past;
 mod recovery;
 mod spooling;
+mod walk;
 mod whole;
 
 pub use error::RecordError;
@@ -19,6 +20,7 @@ pub use finish::Found;
 pub use known::{Known, Tip};
 pub use recovery::Passed;
 pub use spooling::{Kept, Spooled};
+pub use walk::Walk;
 pub use whole::Verification;
 
 use crate::core::checkpoint::Checkpoint;

@@ -58,7 +58,7 @@ fn find(seq: u64, newest: &mut Newest, settings: &Settings) -> Result<Option<Sho
     while let Some(entry) = newest.next()? {
         let inspected = entry::inspect(&entry, &settings.trust, 0);
         let is_sound = !inspected.findings.iter().any(Finding::is_error);
-        let Some(record) = inspected.record.clone() else {
+        let Some(record) = inspected.record.as_deref().cloned() else {
             if shown.is_none() && message::trailers(&entry.message).is_ok_and(|trailers| trailers.seq == seq) {
                 return Err(unreadable(seq, &inspected));
             }

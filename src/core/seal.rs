@@ -206,8 +206,8 @@ fn remove_armor(armored: &[u8]) -> Result<Vec<u8>, SealError> {
     if !after.trim_ascii().is_empty() {
         return Err(SealError::Damaged("text follows its last line"));
     }
-    let is_blank = |character: char| character.is_ascii_whitespace() || character == '\u{b}';
-    let body: String = body.chars().filter(|&character| !is_blank(character)).collect();
+    let is_blank = |byte: u8| byte.is_ascii_whitespace() || byte == 0x0b;
+    let body: Vec<u8> = body.bytes().filter(|&byte| !is_blank(byte)).collect();
     STANDARD.decode(body).map_err(|_| SealError::Damaged("its base64 is broken"))
 }
 

@@ -2,14 +2,15 @@
 
 use super::error::{Failed, RecordError};
 use super::recovery::Passed;
+use super::walk::Walk;
 use crate::core::finding::{Code, Finding};
 use crate::core::log::entry::{self, RawEntry, Trust, Verified};
 use crate::core::log::message;
 use crate::core::record::{CommitId, Digest, ParseError, Pointer, Record};
 use crate::core::state::{Place, PlaceKey, State};
 use crate::http::Deadline;
-use crate::store::{Depth, LogStore, StoreError};
-use std::collections::HashSet;
+use crate::store::{Depth, LogStore};
+use std::collections::{HashMap, HashSet};
 
 /// The newest record of the log and the state that goes with it, both checked.
 #[derive(Debug, Clone)]
@@ -74,6 +75,36 @@ impl<'a> Known<'a> {
             }
         }
         Ok(place)
+    }
+
+    /// All places that the state has, the least recent first, each as [`Known::place`] gives it. One walk serves all.
+    ///
+    /// # Errors
+    /// As [`Known::place`].
+    pub fn places(&self) -> Result<Vec<Place>, RecordError> {
+        let Some(tip) = &self.tip else { return Ok(Vec::new()) };
+        let mut places = tip.state.places.clone();
+        let earlier = |place: &Place| place.earlier.as_ref().map(|earlier| earlier.sha256);
+        let mut wanted: HashMap<Digest, usize> =
+            places.iter().enumerate().filter_map(|(index, place)| Some((earlier(place)?, index))).collect();
+        if wanted.is_empty() {
+            return Ok(places);
+        }
+        let walked = walk_back(self.store, tip.newest.commit(), self.deadline, &mut |entry| {
+            let index = wanted.remove(&Digest::of(&entry.record))?;
+            let then = match tip_at(self.store, self.trust, &entry.commit, self.deadline) {
+                Ok(then) => then,
+                Err(error) => return Some(Err(error)),
+            };
+            let place = &mut places[index];
+            if let Some(known) = then.state.place(&place.key()) {
+                place.join_earlier(known.clone());
+                wanted.extend(earlier(place).map(|digest| (digest, index)));
+            }
+            wanted.is_empty().then_some(Ok(()))
+        });
+        walked.map_err(Failed::into_error)?.transpose()?;
+        Ok(places)
     }
 
     /// The place as it was at this record, or else at the newest one about it.
@@ -254,22 +285,11 @@ pub(super) fn walk_back<T>(
     deadline: Deadline,
     look: &mut dyn FnMut(&RawEntry) -> Option<T>,
 ) -> Result<Option<T>, Failed> {
-    let mut depth: i32 = 1;
-    let mut next = Some(from.clone());
-    while let Some(commit) = next {
-        while !store.has(&commit) {
-            if depth == i32::MAX {
-                let problem = format!("the commit {commit}, which the history names, is not there");
-                return Err(StoreError::Repository { log: store.description(), problem }.into());
-            }
-            depth = depth.saturating_mul(4);
-            store.fetch(Depth::Commits(depth), deadline)?;
-        }
-        let entry = store.read(&commit)?;
+    let mut walk = Walk::from(store, from, deadline);
+    while let Some(entry) = walk.older()? {
         if let Some(found) = look(&entry) {
             return Ok(Some(found));
         }
-        next = entry.parents.first().cloned();
     }
     Ok(None)
 }

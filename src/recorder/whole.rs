@@ -37,6 +37,9 @@ impl Verification<'_> {
     /// # Errors
     /// Where a part of it is not here, which says nothing about the log, or a thread can't read it.
     pub fn run(&self, tip: &CommitId) -> Result<Report, StoreError> {
+        let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
+        // before anything is read: the first of them limits libgit2's memory
+        let readers = (0..threads).map(|_| self.store.reader()).collect::<Result<Vec<_>, _>>()?;
         let history = self.store.history(tip);
         let mut verifier = Verifier::new(self.trust, self.checkpoints).passing_over(self.passed_over(&history)?);
         if let Some((commit, error)) = history.broken {
@@ -44,8 +47,6 @@ impl Verification<'_> {
             verifier.add_broken(&commit, words);
         }
         let commits = &history.commits;
-        let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
-        let readers = (0..threads).map(|_| self.store.reader()).collect::<Result<Vec<_>, _>>()?;
         thread::scope(|scope| {
             let start = |(first, reader)| {
                 let (sender, receiver) = sync_channel(WAITING);

@@ -1,6 +1,6 @@
 //! Reading the commits of a log from any thread.
 
-use super::{StoreError, objects};
+use super::{StoreError, memory, objects};
 use crate::core::log::entry::{CommitSignature, RawEntry};
 use crate::core::record::CommitId;
 use git2::{Oid, Repository};
@@ -14,6 +14,7 @@ pub struct LogReader {
 
 impl LogReader {
     pub(super) fn open(path: &Path, log: String) -> Result<Self, git2::Error> {
+        memory::limit()?;
         Ok(LogReader { repository: Repository::open(path)?, log })
     }
 

@@ -6,6 +6,7 @@
 mod cache;
 mod log_reader;
 mod log_store;
+mod memory;
 mod objects;
 mod reader;
 

@@ -4,7 +4,7 @@ use crate::core::log::entry::{CommitSignature, File, RawEntry};
 use crate::core::log::message;
 use crate::core::record::{CommitId, LARGEST_RECORD};
 use crate::core::seal::LARGEST_SIGNATURE;
-use git2::{Commit, ErrorCode, ObjectType, Oid, Repository, Signature, Time, Tree};
+use git2::{Commit, ErrorCode, ObjectType, Odb, Oid, Repository, Signature, Time, Tree};
 
 /// What a new log commit is made of.
 #[derive(Debug, Clone)]
@@ -33,63 +33,93 @@ const LARGEST_STATE: usize = 16 * 1024 * 1024;
 pub(super) fn read(repository: &Repository, id: Oid) -> Result<RawEntry, git2::Error> {
     let commit = find_commit(repository, id)?;
     let tree = commit.tree()?;
-    let odb = repository.odb()?;
-    let files = tree.iter().map(|entry| {
-        let size = odb.read_header(entry.id()).map_or(0, |(size, kind)| if kind == ObjectType::Blob { size as u64 } else { 0 });
-        File {
-            name: String::from_utf8_lossy(entry.name_bytes()).into_owned(),
-            mode: entry.filemode().cast_unsigned(),
-            blob: entry.id().to_string(),
-            size,
-        }
+    let files = tree.iter().map(|entry| File {
+        name: String::from_utf8_lossy(entry.name_bytes()).into_owned(),
+        mode: entry.filemode().cast_unsigned(),
+        blob: entry.id().to_string(),
     });
+    let odb = repository.odb()?;
+    let record = Blob::named(&odb, &tree, "record.json")?;
+    let signature = Blob::named(&odb, &tree, "record.json.sig")?;
     Ok(RawEntry {
         commit: commit_id(id)?,
-        parents: parents(&commit)?,
+        parents: parents(commit.raw_header_bytes())?,
         files: files.collect(),
         message: String::from_utf8_lossy(commit.message_raw_bytes()).into_owned(),
-        record: blob(repository, &tree, "record.json", LARGEST_RECORD)?,
-        signature: blob(repository, &tree, "record.json.sig", LARGEST_SIGNATURE)?,
+        record_size: record.as_ref().map_or(0, |record| record.size),
+        record: record.map_or(Ok(Vec::new()), |record| record.read(LARGEST_RECORD))?,
+        signature: signature.map_or(Ok(Vec::new()), |signature| signature.read(LARGEST_SIGNATURE))?,
     })
 }
 
 /// The bytes of a commit's `state.json`; empty where there is none, or it is larger than any state.
 pub(super) fn state(repository: &Repository, id: Oid) -> Result<Vec<u8>, git2::Error> {
-    blob(repository, &find_commit(repository, id)?.tree()?, "state.json", LARGEST_STATE)
+    let odb = repository.odb()?;
+    let state = Blob::named(&odb, &find_commit(repository, id)?.tree()?, "state.json")?;
+    state.map_or(Ok(Vec::new()), |state| state.read(LARGEST_STATE))
 }
 
-/// The first parent as the commit names it (`None` for the first commit), and whether its subject is a recovery's.
+/// The first parent as the commit names it (`None` for the first commit), and whether its subject is a recovery's. The rest of
+/// the commit is not looked at.
 pub(super) fn link(repository: &Repository, id: Oid) -> Result<(Option<CommitId>, bool), git2::Error> {
-    let commit = find_commit(repository, id)?;
-    let is_recovery = message::is_recovery(&String::from_utf8_lossy(commit.message_raw_bytes()));
-    Ok((parents(&commit)?.into_iter().next(), is_recovery))
+    let odb = repository.odb()?;
+    check_size(&odb, id)?;
+    let commit = odb.read(id)?;
+    let message = commit.data().windows(2).position(|bytes| bytes == b"\n\n").map(|end| &commit.data()[end + 2..]);
+    let is_recovery = message.is_some_and(message::is_recovery);
+    Ok((parents(commit.data())?.into_iter().next(), is_recovery))
 }
 
 /// A commit; one that is far larger than any of the log's is not even loaded.
 fn find_commit(repository: &Repository, id: Oid) -> Result<Commit<'_>, git2::Error> {
-    let (size, _) = repository.odb()?.read_header(id)?;
+    check_size(&repository.odb()?, id)?;
+    repository.find_commit(id)
+}
+
+fn check_size(odb: &Odb, id: Oid) -> Result<(), git2::Error> {
+    let (size, kind) = odb.read_header(id)?;
+    if kind != ObjectType::Commit {
+        return Err(git2::Error::from_str(&format!("{id} is no commit")));
+    }
     if size > LARGEST_COMMIT {
         return Err(git2::Error::from_str(&format!(
             "the commit is {size} bytes long; a log commit has at most {LARGEST_COMMIT}"
         )));
     }
-    repository.find_commit(id)
+    Ok(())
 }
 
-/// The parents as the commit names them: libgit2 hides those that a shallow clone does not have.
-fn parents(commit: &Commit) -> Result<Vec<CommitId>, git2::Error> {
-    let header = String::from_utf8_lossy(commit.raw_header_bytes());
-    let ids = header.lines().take_while(|line| !line.is_empty()).filter_map(|line| line.strip_prefix("parent "));
-    ids.map(|id| CommitId::new(id).map_err(|problem| git2::Error::from_str(&problem))).collect()
+/// The parents as the commit's header names them: libgit2 hides those that a shallow clone does not have.
+fn parents(header: &[u8]) -> Result<Vec<CommitId>, git2::Error> {
+    let lines = header.split(|&byte| byte == b'\n').take_while(|line| !line.is_empty());
+    let ids = lines.filter_map(|line| line.strip_prefix(b"parent "));
+    ids.map(|id| CommitId::new(String::from_utf8_lossy(id)).map_err(|problem| git2::Error::from_str(&problem))).collect()
 }
 
-/// The content of one file; empty where there is no such file, or it is larger than `most`, and then not even loaded.
-fn blob(repository: &Repository, tree: &Tree, name: &str, most: usize) -> Result<Vec<u8>, git2::Error> {
-    let Some(entry) = tree.get_name(name) else { return Ok(Vec::new()) };
-    if entry.kind() != Some(ObjectType::Blob) || repository.odb()?.read_header(entry.id())?.0 > most {
-        return Ok(Vec::new());
+/// One file's content that has not been loaded.
+struct Blob<'a> {
+    odb: &'a Odb<'a>,
+    id: Oid,
+    size: usize,
+}
+
+impl<'a> Blob<'a> {
+    /// The file of this name; `None` where there is none, or it is no file.
+    fn named(odb: &'a Odb<'a>, tree: &Tree, name: &str) -> Result<Option<Self>, git2::Error> {
+        let Some(entry) = tree.get_name(name).filter(|entry| entry.kind() == Some(ObjectType::Blob)) else {
+            return Ok(None);
+        };
+        let (size, kind) = odb.read_header(entry.id())?;
+        Ok((kind == ObjectType::Blob).then_some(Blob { odb, id: entry.id(), size }))
     }
-    Ok(repository.find_blob(entry.id())?.content().to_vec())
+
+    /// Its bytes; empty where it is larger than `most`, and then not even loaded.
+    fn read(&self, most: usize) -> Result<Vec<u8>, git2::Error> {
+        if self.size > most {
+            return Ok(Vec::new());
+        }
+        Ok(self.odb.read(self.id)?.data().to_vec())
+    }
 }
 
 pub(super) fn signature(repository: &Repository, id: Oid) -> Result<Option<CommitSignature>, git2::Error> {

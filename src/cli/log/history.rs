@@ -79,7 +79,8 @@ impl<'a> History<'a> {
             let words = if is_newer { "is of a later version: update deploy-record" } else { "holds no readable record" };
             return vec![format!("commit {} {words}; `deploy-record verify` tells more", entry.commit.short())];
         };
-        let part = Part { record, commit: entry.commit.clone(), digest: inspected.digest, findings: inspected.findings };
+        let part =
+            Part { record: *record, commit: entry.commit.clone(), digest: inspected.digest, findings: inspected.findings };
         let mut warnings = Vec::new();
         let seq = part.record.seq;
         if let Some(problem) = expected.and_then(|expected| expected.problem(&part)) {

@@ -60,11 +60,11 @@ impl Picture {
         ended_later: HashMap<u64, Record>,
         wanted: &dyn Fn(&Place) -> bool,
     ) -> Result<Picture, Failure> {
-        let mut places = Vec::new();
-        for place in state.iter().flat_map(|state| state.places.iter().rev()).filter(|place| wanted(place)) {
-            let whole = if base.tip.is_some() { base.place(&place.key())? } else { None };
-            places.push(whole.unwrap_or_else(|| place.clone()));
-        }
+        let all = match (&base.tip, &state) {
+            (None, Some(state)) => state.places.clone(),
+            _ => base.places()?,
+        };
+        let places: Vec<_> = all.into_iter().rev().filter(|place| wanted(place)).collect();
         let open = outcomes(base, &places, told, &ended_later, at)?;
         Ok(Picture { at, state, places, open, ended_later })
     }

@@ -30,8 +30,6 @@ pub struct File {
     pub mode: u32,
     /// Its blob's id.
     pub blob: String,
-    /// Its size in bytes; 0 for what is no file.
-    pub size: u64,
 }
 
 /// A commit of the branch as git has it; nothing in it has been checked.
@@ -47,7 +45,9 @@ pub struct RawEntry {
     pub message: String,
     /// Bytes of `record.json`; empty where there is none, or it is larger than any record.
     pub record: Vec<u8>,
-    /// Bytes of `record.json.sig`, likewise.
+    /// Size of `record.json`, as git tells it.
+    pub record_size: usize,
+    /// Bytes of `record.json.sig`, as those of the record.
     pub signature: Vec<u8>,
 }
 
@@ -132,7 +132,7 @@ pub fn link_problems(record: &Record, before: Option<&Pointer>) -> Vec<(Code, St
 /// A record whose signature, signer and commit were checked. Only [`Inspected::verified`] makes one.
 #[derive(Debug, Clone)]
 pub struct Verified {
-    record: Record,
+    record: Box<Record>,
     digest: Digest,
     commit: CommitId,
     fingerprint: String,
@@ -169,7 +169,7 @@ impl Verified {
 #[derive(Debug, Clone)]
 pub struct Inspected {
     /// The record, where its bytes are one. It is not verified as long as there are errors.
-    pub record: Option<Record>,
+    pub record: Option<Box<Record>>,
     /// Digest of the bytes of `record.json`.
     pub digest: Digest,
     /// Fingerprint of the key that signed, where the signature fits.
@@ -294,14 +294,13 @@ impl Inspection<'_> {
     }
 
     /// Only what a trusted key signed can be a later version's record; the same words from anybody else are damage.
-    fn read_record(&mut self, key: Option<&PublicKey>, trust: &Trust, place: u64) -> Option<Record> {
-        let size = self.entry.file("record.json").map_or(0, |file| file.size);
-        let parsed = match usize::try_from(size) {
-            Ok(size) if size <= LARGEST_RECORD => Record::parse(&self.entry.record),
-            too_large => Err(ParseError::TooLarge(too_large.unwrap_or(usize::MAX))),
+    fn read_record(&mut self, key: Option<&PublicKey>, trust: &Trust, place: u64) -> Option<Box<Record>> {
+        let parsed = match self.entry.record_size {
+            ..=LARGEST_RECORD => Record::parse(&self.entry.record),
+            too_large => Err(ParseError::TooLarge(too_large)),
         };
         let error = match parsed {
-            Ok(record) => return Some(record),
+            Ok(record) => return Some(Box::new(record)),
             Err(error) => error,
         };
         let is_newer = matches!(error, ParseError::Newer { .. }) && key.is_some_and(|key| self.is_trusted(key, trust, place));

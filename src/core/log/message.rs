@@ -60,9 +60,9 @@ pub fn summary(record: &Record) -> String {
 }
 
 /// Whether a commit's subject is a recovery's: only its record tells for certain.
-pub fn is_recovery(message: &str) -> bool {
-    let subject = message.lines().next().unwrap_or_default();
-    subject.starts_with("Record ") && subject.ends_with(": recovery")
+pub fn is_recovery(message: &[u8]) -> bool {
+    let subject = message.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    subject.starts_with(b"Record ") && subject.ends_with(b": recovery")
 }
 
 /// Reads the trailers: the last paragraph, each key once.

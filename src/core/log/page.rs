@@ -4,7 +4,7 @@
 use super::message;
 use crate::core::escape::{markdown_inline, shell_quoted};
 use crate::core::record::{Kind, Line, Name, Person, Record, Status, Time};
-use crate::core::state::{Mark, OpenReview, Place, Recent, State};
+use crate::core::state::{Mark, OpenReview, Place, ROUND_SIZE, Recent, State};
 use crate::core::time::readable;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Value, context};
@@ -25,7 +25,7 @@ pub fn render(state: &State, newest: &Record, branch: &str) -> Result<String, an
         out.write_str(&text).map_err(minijinja::Error::from)
     });
     environment.add_template("page", TEMPLATE)?;
-    let page = environment.get_template("page")?.render(context! {
+    let mut page = environment.get_template("page")?.render(context! {
         // digits and hexadecimal digits only, and in a code block, where nothing needs an escape
         checkpoint => Value::from_safe_string(state.checkpoint().to_string()),
         branch => Value::from_safe_string(shell_quoted(branch)),
@@ -43,6 +43,8 @@ pub fn render(state: &State, newest: &Record, branch: &str) -> Result<String, an
         holds => state.holds.iter().map(|known| mark(state, known)).map(Value::from).collect::<Vec<_>>(),
         missing_reasons => state.missing_reasons.iter().map(|known| mark(state, known)).map(Value::from).collect::<Vec<_>>(),
     })?;
+    // a round size, as the state's
+    page.extend(std::iter::repeat_n('\n', page.len().next_multiple_of(ROUND_SIZE) - page.len()));
     Ok(page)
 }
 

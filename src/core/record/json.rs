@@ -5,11 +5,16 @@
 
 use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 use std::fmt;
 
 /// The largest integer that every JSON reader represents exactly (RFC 8259 § 6).
 pub const LARGEST_INTEGER: u64 = (1 << 53) - 1;
+
+/// Bytes that a record or a state seldom exceeds: room that is made at once.
+const USUAL_RECORD: usize = 4 * 1024;
+const USUAL_STATE: usize = 32 * 1024;
 
 /// Reads one JSON value, strictly.
 ///
@@ -21,18 +26,21 @@ pub fn read(bytes: &[u8]) -> Result<Value, serde_json::Error> {
 
 /// Writes a value the one way that records are written: two-space indent, keys in their order, one newline at the end.
 pub fn write_pretty(value: &impl Serialize) -> Vec<u8> {
-    ended(serde_json::to_vec_pretty(value))
-}
-
-/// Writes a value on one line, with a newline at the end.
-pub fn write_line(value: &impl Serialize) -> Vec<u8> {
-    ended(serde_json::to_vec(value))
-}
-
-fn ended(written: Result<Vec<u8>, serde_json::Error>) -> Vec<u8> {
-    let mut bytes = written.unwrap_or_else(|error| unreachable!("only strings are keys here: {error}"));
+    let mut bytes = Vec::with_capacity(USUAL_RECORD);
+    must_be_written(serde_json::to_writer_pretty(&mut bytes, value));
     bytes.push(b'\n');
     bytes
+}
+
+/// Writes a value on one line, without its end.
+pub fn write(value: &impl Serialize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(USUAL_STATE);
+    must_be_written(serde_json::to_writer(&mut bytes, value));
+    bytes
+}
+
+fn must_be_written(written: Result<(), serde_json::Error>) {
+    written.unwrap_or_else(|error| unreachable!("only strings are keys here, and memory takes all: {error}"));
 }
 
 struct Strict(Value);
@@ -78,11 +86,11 @@ impl<'de> Visitor<'de> for StrictVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Strict, A::Error> {
         let mut map = Map::new();
         while let Some(key) = access.next_key::<String>()? {
-            if map.contains_key(&key) {
+            let Entry::Vacant(place) = map.entry(key.as_str()) else {
                 return Err(A::Error::custom(format!("duplicate key `{}`", key.escape_debug())));
-            }
+            };
             let Strict(value) = access.next_value()?;
-            map.insert(key, value);
+            place.insert(value);
         }
         Ok(Strict(Value::Object(map)))
     }
@@ -117,6 +125,6 @@ mod tests {
     #[test]
     fn keys_keep_their_order() {
         let value = read(br#"{"b":1,"a":[true,"x"],"n":9007199254740991}"#).expect("strict");
-        assert_eq!(write_line(&value), b"{\"b\":1,\"a\":[true,\"x\"],\"n\":9007199254740991}\n");
+        assert_eq!(write(&value), b"{\"b\":1,\"a\":[true,\"x\"],\"n\":9007199254740991}");
     }
 }

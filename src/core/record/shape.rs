@@ -5,6 +5,7 @@
 
 use serde::{Serialize, ser::SerializeMap};
 use serde_json::{Map, Value, json};
+use std::collections::VecDeque;
 use std::fmt;
 
 /// What is wrong with a value, and where: `commit.sha: …`.
@@ -203,11 +204,6 @@ pub struct FieldInfo {
 pub struct Newer(Map<String, Value>);
 
 impl Newer {
-    /// What is left of an object once the known fields were taken out.
-    pub fn from_rest(rest: Map<String, Value>) -> Self {
-        Newer(rest)
-    }
-
     /// Puts the fields at the end of the object.
     ///
     /// # Errors
@@ -219,6 +215,33 @@ impl Newer {
     /// The keys, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
+    }
+}
+
+/// The keys of an object, taken out one by one: in a sound record they come in the table's order.
+pub struct Keys(VecDeque<(String, Value)>);
+
+impl Keys {
+    /// Those of this value.
+    ///
+    /// # Errors
+    /// Where it is no object.
+    pub fn of(value: Value) -> Result<Self, FieldError> {
+        match value {
+            Value::Object(object) => Ok(Keys(object.into_iter().collect())),
+            other => Err(expected("an object", &other)),
+        }
+    }
+
+    /// Takes one out; `None` where it is absent.
+    pub fn take(&mut self, key: &str) -> Option<Value> {
+        let index = self.0.iter().position(|(known, _)| known == key)?;
+        self.0.remove(index).map(|(_, value)| value)
+    }
+
+    /// What is left once the known ones were taken out.
+    pub fn rest(self) -> Newer {
+        Newer(self.0.into_iter().collect())
     }
 }
 
@@ -278,13 +301,11 @@ macro_rules! shape {
 
         impl $crate::core::record::shape::FieldType for $shape {
             fn read(value: serde_json::Value) -> Result<Self, $crate::core::record::shape::FieldError> {
-                let serde_json::Value::Object(mut object) = value else {
-                    return Err($crate::core::record::shape::expected("an object", &value));
-                };
+                let mut object = $crate::core::record::shape::Keys::of(value)?;
                 Ok($shape {
-                    $($field: $crate::core::record::shape::Member::read_member(object.shift_remove(shape!(@key $field $($key)?)))
+                    $($field: $crate::core::record::shape::Member::read_member(object.take(shape!(@key $field $($key)?)))
                         .map_err(|error| error.within(shape!(@key $field $($key)?)))?,)+
-                    newer: $crate::core::record::shape::Newer::from_rest(object),
+                    newer: object.rest(),
                 })
             }
 

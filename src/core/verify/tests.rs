@@ -62,16 +62,19 @@ impl Writer {
     fn push(&mut self, record: &Record, bytes: Vec<u8>, signature: String, state: Vec<u8>) {
         let message = message::compose(record, Digest::of(&bytes), Digest::of(&state));
         let contents: [&[u8]; 5] = [ATTRIBUTES, b"page", &bytes, signature.as_bytes(), &state];
-        let file = |(name, content): (&str, &[u8])| File {
-            name: name.to_owned(),
-            mode: 0o100_644,
-            blob: blob_id(content),
-            size: content.len() as u64,
-        };
+        let file = |(name, content): (&str, &[u8])| File { name: name.to_owned(), mode: 0o100_644, blob: blob_id(content) };
         let files = FILES.into_iter().zip(contents).map(file).collect();
         let commit = CommitId::new(blob_id(message.as_bytes())).expect("an id");
         let parents = self.entries.last().map(|entry| entry.commit.clone()).into_iter().collect();
-        self.entries.push(RawEntry { commit, parents, files, message, record: bytes, signature: signature.into_bytes() });
+        self.entries.push(RawEntry {
+            commit,
+            parents,
+            files,
+            message,
+            record_size: bytes.len(),
+            record: bytes,
+            signature: signature.into_bytes(),
+        });
         self.states.push(state);
     }
 
@@ -304,14 +307,14 @@ fn files_and_parents_are_exactly_the_formats() {
         codes(&verify(&log, &trust(), &[]))
     };
     let extra = |entry: &mut RawEntry| {
-        entry.files.push(File { name: "x".to_owned(), mode: 0o100_644, blob: String::new(), size: 0 });
+        entry.files.push(File { name: "x".to_owned(), mode: 0o100_644, blob: String::new() });
     };
     assert_eq!(changed(extra), [(Code::CommitFiles, Some(3))]);
     assert_eq!(changed(|entry| entry.files[1].mode = 0o120_000), [(Code::CommitFiles, Some(3))]);
     assert_eq!(changed(|entry| entry.files[0].blob = blob_id(b"")), [(Code::CommitFiles, Some(3))]);
     assert_eq!(changed(|entry| entry.parents.push(entry.commit.clone())), [(Code::CommitParents, None)]);
     assert_eq!(changed(|entry| entry.files.clear())[0], (Code::CommitForeign, None));
-    assert!(changed(|entry| entry.files[2].size = 1 << 40).contains(&(Code::RecordUnreadable, None)));
+    assert!(changed(|entry| entry.record_size = 1 << 40).contains(&(Code::RecordUnreadable, None)));
 }
 
 /// Where a byte can be changed in an entry.
