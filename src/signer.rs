@@ -34,6 +34,11 @@ impl Signer {
         self.key.public_key().clone()
     }
 
+    /// Whether each signature costs a person a touch.
+    pub fn wants_touch(&self) -> bool {
+        self.key.wants_touch()
+    }
+
     /// Signs; gives the armored signature.
     ///
     /// # Errors

@@ -57,14 +57,22 @@ impl SigningKey {
         &self.public
     }
 
+    /// Whether it is on a security key, so that each signature costs a person a touch.
+    pub fn wants_touch(&self) -> bool {
+        matches!(self.public.algorithm(), Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256)
+    }
+
     /// Signs; gives the armored signature, which was checked.
     ///
     /// # Errors
     /// Where the key, the agent or the security key does not sign.
     pub fn sign(&self, namespace: &str, message: &[u8]) -> Result<String, KeyError> {
-        let is_touched = matches!(self.public.algorithm(), Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256);
-        if let Some(notice) = self.notice.as_ref().filter(|_| is_touched) {
-            let what = if namespace == seal::NAMESPACE_GIT { "commit" } else { "record" };
+        if let Some(notice) = self.notice.as_ref().filter(|_| self.wants_touch()) {
+            let what = match namespace {
+                seal::NAMESPACE_GIT => "commit",
+                seal::NAMESPACE_SPOOL => "claim that waits in the spool",
+                _ => "record",
+            };
             notice(&format!("touch your security key to sign the {what}"));
         }
         let armored = match &self.way {

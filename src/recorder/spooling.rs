@@ -33,7 +33,8 @@ pub enum Kept {
 }
 
 impl Recorder<'_> {
-    /// Appends a record that must not be lost: it waits in the spool meanwhile, and stays there where the log can't take it for a
+    /// Appends a record that must not be lost: it waits in the spool meanwhile (unless a person
+    /// has to touch a security key for that), and stays there where the log can't take it for a
     /// reason that `keeps` names. `draft` is what is known of it without the log.
     ///
     /// # Errors
@@ -47,20 +48,21 @@ impl Recorder<'_> {
         keeps: &dyn Fn(&RecordError) -> bool,
         make: &mut dyn FnMut(&Known) -> Result<Draft, RecordError>,
     ) -> Result<Kept, RecordError> {
-        let held = self.spool(spool, id, draft);
+        // a claim that costs a person a touch is made only where it is needed
+        let held = (!self.signer.wants_touch()).then(|| self.spool(spool, id, draft.clone()));
         let because = match self.append(id, deadline, make) {
             Ok(appended) => {
                 // one that can't be removed is found to be in the log when it is replayed
-                let _ = held.map(Held::remove);
+                let _ = held.map(|held| held.map(Held::remove));
                 return Ok(Kept::InLog(appended));
             }
             Err(error) => error,
         };
         if !keeps(&because) {
-            let _ = held.map(Held::remove);
+            let _ = held.map(|held| held.map(Held::remove));
             return Err(because);
         }
-        keep(held, because).map(Kept::InSpool)
+        keep(held.unwrap_or_else(|| self.spool(spool, id, draft)), because).map(Kept::InSpool)
     }
 
     /// Puts a record into the spool that the log can't take now.

@@ -155,6 +155,11 @@ fn a_security_key_in_the_agent_is_touched_once_for_each_signature() {
         output.expect(0).says("touch your security key to sign the record").says("touch your security key to sign the commit");
         assert_eq!((signed.load(Ordering::SeqCst), output.stderr.matches("touch your").count()), (2, 2));
         check(&env, "ann");
+        // the spool gets a claim only where the log can't take the record
+        env.set("DEPLOY_RECORD_LOG", "http://127.0.0.1:1/app.git");
+        let run = env.deploy_record(&["record", "-e", "x", "--version", "1", "--status", "success", "--timeout", "2"]);
+        run.expect(3).says("touch your security key to sign the claim");
+        assert_eq!((signed.load(Ordering::SeqCst), run.stderr.matches("touch your").count()), (3, 1));
     }
 }
 

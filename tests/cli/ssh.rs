@@ -62,7 +62,9 @@ fn addresses_are_those_that_git_makes_of_them() {
     env.git(&["remote", "set-url", "origin", &format!("https://127.0.0.1:1{folder}/app.git")]);
     env.git(&["config", &format!("url.{}.pushInsteadOf", server.url_of("")), &format!("https://127.0.0.1:1{folder}/")]);
     record(&env, "4", &[]).expect(0).says("record 4:");
-    env.deploy_record(&["status", "--timeout", "2"]).expect(3).says("can't reach").says("https://127.0.0.1:1/");
+    // where it is read nobody answers
+    let verify = env.deploy_record(&["verify", "--timeout", "2"]);
+    verify.expect(0).shows("https://127.0.0.1:1/").says("offline (no connection").says("`git fetch origin` brought");
     // scp's way to write it, with the port in ssh's own configuration
     let port = server.url().split(':').nth(2).and_then(|rest| rest.split('/').next().map(str::to_owned)).expect("a port");
     env.git(&["config", "core.sshCommand", &format!("{} -p {port}", server.command())]);
