@@ -16,9 +16,11 @@ use zeroize::Zeroizing;
 use crate::core::escape;
 
 pub mod json;
+mod progress;
 pub mod table;
 
 pub use json::json_pretty;
+pub use progress::Progress;
 
 #[cfg(test)]
 mod tests;
@@ -154,6 +156,11 @@ impl Ui {
     /// Says what is wrong with the arguments, which may hold anything.
     pub fn usage_error(&self, words: &str) {
         print_message(&format!("{}\n", escape::terminal_lines(&(self.scrub)(words.trim_end()))));
+    }
+
+    /// What shows how far long work has come.
+    pub fn progress(&self) -> Progress {
+        Progress::new()
     }
 
     /// Whether standard output is a terminal.

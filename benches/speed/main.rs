@@ -11,7 +11,7 @@ mod measure;
 mod support;
 
 use big_log::Keys;
-use measure::{Times, in_turns, time, time_and_memory};
+use measure::{Times, find, in_turns, time, time_and_memory};
 use ssh_key::PrivateKey;
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -215,7 +215,7 @@ fn ssh_keygen(many: &Site) -> Times {
             path
         };
         let (record, signature) = (read("record.json"), read("record.json.sig"));
-        let mut command = many.env.command("ssh-keygen".as_ref(), &["-Y", "verify", "-n", "deploy-record"]);
+        let mut command = many.env.command(find("ssh-keygen").as_os_str(), &["-Y", "verify", "-n", "deploy-record"]);
         command.args(["-I", "ci:main", "-f", &many.trust, "-s", &signature]);
         let begin = Instant::now();
         let output = command.stdin(std::fs::File::open(record).expect("a record")).output().expect("ssh-keygen");

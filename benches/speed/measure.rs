@@ -1,8 +1,8 @@
 //! Times of whole processes, and what they come to.
 
 use crate::support::env::TestEnv;
-use std::ffi::OsStr;
 use std::fmt;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -42,9 +42,16 @@ pub fn in_turns(runs: usize, mut one: impl FnMut(usize) -> Duration, mut other: 
     times
 }
 
+/// Where a program is: one that is named without its place is started in another, far slower way.
+pub fn find(program: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|folder| folder.join(program)).find(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("{program} is missing: install it"))
+}
+
 /// How long a command takes, which has to succeed.
 pub fn time(env: &TestEnv, program: &str, arguments: &[&str]) -> Duration {
-    let mut command = env.command(OsStr::new(program), arguments);
+    let mut command = env.command(find(program).as_os_str(), arguments);
     let begin = Instant::now();
     let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("can't run {program}: {error}"));
     let took = begin.elapsed();

@@ -41,15 +41,7 @@ pub struct Verify {
 pub fn run(args: &Verify, ctx: &Context) -> Result<Exit, Failure> {
     let settings = Settings::load(ctx)?;
     let store = settings.open_log(ctx)?;
-    let tip = store.fetch(Depth::All, ctx.deadline())?.ok_or_else(|| no_log(&store))?;
-    let report = Verification {
-        store: &store,
-        trust: &settings.trust,
-        checkpoints: &args.checkpoint,
-        deep: args.deep,
-        progress: &|_, _| {},
-    }
-    .run(&tip)?;
+    let report = verify(args, ctx, &settings, &store)?;
     let text = match args.format {
         Format::Json => json_pretty(&as_json(&report, &settings)),
         Format::Table => as_text(&report, &settings, &store),
@@ -63,6 +55,20 @@ pub fn run(args: &Verify, ctx: &Context) -> Result<Exit, Failure> {
         (0, 0, false) => Exit::Unable,
         (0, 0, true) => Exit::Done,
     })
+}
+
+fn verify(args: &Verify, ctx: &Context, settings: &Settings, store: &LogStore) -> Result<Report, Failure> {
+    let progress = ctx.ui.progress();
+    progress.show("fetching the log");
+    let tip = store.fetch(Depth::All, ctx.deadline())?.ok_or_else(|| no_log(store))?;
+    let verification = Verification {
+        store,
+        trust: &settings.trust,
+        checkpoints: &args.checkpoint,
+        deep: args.deep,
+        progress: &|done, all| progress.show(&format!("{done} of {all} commits checked")),
+    };
+    Ok(verification.run(&tip)?)
 }
 
 fn as_json(report: &Report, settings: &Settings) -> Value {

@@ -22,3 +22,4 @@ mod start_finish;
 mod status;
 mod support;
 mod tampering;
+mod terminal;

@@ -143,6 +143,23 @@ fn twenty_writers_make_one_chain() {
 }
 
 #[test]
+fn listing_fetches_no_more_of_the_log_than_it_shows() {
+    let server = GitServer::http();
+    let env = TestEnv::gitlab_job(&server);
+    for version in ["1", "2", "3", "4", "5", "6"] {
+        env.deploy_record(&[&RECORD[..], &["--service", version]].concat()).expect(0);
+    }
+    // whoever asks for the first record does not get it
+    let repository = server.repository().display().to_string();
+    let first = env.git(&["-C", &repository, "rev-parse", "deploy-log~5:record.json"]);
+    std::fs::remove_file(server.repository().join("objects").join(&first[..2]).join(&first[2..])).expect("a loose object");
+    env.deploy_record(&["log", "--last", "2"]).expect(0).says("these are the newest 2");
+    env.deploy_record(&["show", "4"]).expect(0);
+    env.deploy_record(&["status"]).expect(0).shows("production");
+    env.deploy_record(&["log", "--all", "--timeout", "5"]).expect(3);
+}
+
+#[test]
 fn a_repeat_is_the_same_delivery_and_nothing_else_is_swallowed() {
     let server = GitServer::http();
     let env = TestEnv::gitlab_job(&server);
