@@ -38,8 +38,8 @@ impl<'a> Walk<'a> {
 
     fn fetch_farther(&mut self, missing: &CommitId) -> Result<(), StoreError> {
         if self.depth == i32::MAX {
-            let problem = format!("the commit {missing}, which the history names, is not there");
-            return Err(StoreError::Repository { log: self.store.description(), problem });
+            let problem = format!("the history names the commit {missing}");
+            return Err(StoreError::Missing { log: self.store.description(), problem });
         }
         self.depth = self.depth.saturating_mul(FARTHER);
         self.store.fetch(Depth::Commits(self.depth), self.deadline).map(|_| ())
