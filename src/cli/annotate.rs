@@ -7,7 +7,7 @@ use super::settings::Settings;
 use super::writer::LogWriter;
 use super::{Format, view};
 use crate::core::record::{Kind, Line, Person, Record, Rollback, Status, Text};
-use crate::recorder::{Appended, Draft, Known, random_id};
+use crate::recorder::{Appended, Draft, Kept, Known, RecordError, random_id};
 use anyhow::anyhow;
 use clap::Args;
 
@@ -68,9 +68,17 @@ pub fn run(args: &Annotate, ctx: &Context) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     let id = random_id().map_err(Failure::unable)?;
-    match recorder.append(&id, ctx.deadline(), &mut |_| Ok(Draft(annotation.clone())))? {
-        Appended::Already(seq) => ctx.ui.result(&view::already(seq, args.format)),
-        Appended::New(receipt) => {
+    let keeps = RecordError::can_be_mended;
+    let kept = recorder.append_or_spool(&writer.spool, &id, annotation.clone(), ctx.deadline(), &keeps, &mut |_| {
+        Ok(Draft(annotation.clone()))
+    })?;
+    match kept {
+        Kept::InSpool(spooled) => {
+            view::announce_spooled(ctx, spooled);
+            return Ok(Exit::Unable);
+        }
+        Kept::InLog(Appended::Already(seq)) => ctx.ui.result(&view::already(seq, args.format)),
+        Kept::InLog(Appended::New(receipt)) => {
             view::announce(ctx, &receipt, &writer.settings);
             ctx.ui.say(&format!("checkpoint: {}", receipt.checkpoint));
             ctx.ui.result(&view::receipt(&receipt, args.format));

@@ -1,7 +1,7 @@
 //! `annotate`, and how `show`, `log` and `status` tell of it.
 
 use crate::support::env::{Output, TestEnv};
-use crate::support::git_server::GitServer;
+use crate::support::git_server::{Failure, Fault, GitServer, Step};
 use crate::support::history::PastLog;
 use deploy_record::core::record::Status;
 use serde_json::Value;
@@ -180,4 +180,13 @@ fn a_person_annotates_a_log_on_a_server_secrets_left_out() {
     assert_eq!((records.len(), &records[2]["signer"]), (3, &"chen".into()));
     assert!(!records[2]["note"].as_str().expect("a note").contains(&secret));
     env.deploy_record(&["verify", "--log", &url, "--allowed-signers", &own]).expect(0);
+    // one that had to wait is still chen's, whoever appends it
+    server.inject(Fault { step: Step::RefsForPush, failure: Failure::Status(503, "later".to_owned()), times: usize::MAX });
+    env.deploy_record(&[&["annotate", "2", "--note", "waits", "--timeout", "2"], &flags[..]].concat()).expect(3).says("SPOOLED");
+    server.clear_faults();
+    let pipeline = env.beside("ci").display().to_string();
+    env.deploy_record(&["replay", "--log", &url, "--key", &pipeline, "--allowed-signers", &own]).expect(0).shows("record 4");
+    env.deploy_record(&["verify", "--log", &url, "--allowed-signers", &own]).expect(0);
+    let record = &env.records(server.repository())[3];
+    assert_eq!((&record["signer"], &record["late"]["signer"]), (&"ci:main".into(), &"chen".into()));
 }
