@@ -3,7 +3,7 @@
 //! Fetch the tip, check it, link the record to it, sign, publish; and again from the start when somebody else was faster or
 //! the network failed. A push whose outcome nobody told is looked up by the record's id before anything is written again. So
 //! whatever happens, the answer is one of: it is in the log, it is certainly not in the log. What must not be lost waits in the
-//! spool meanwhile, and stays there where it can't be appended ([`spooling`]).
+//! spool meanwhile, and stays there where it can't be appended (`spooling`).
 
 pub mod commit;
 mod error;
