@@ -109,6 +109,8 @@ pub struct Recorder<'a> {
     pub signer: &'a Signer,
     /// What takes secrets out.
     pub redactor: &'a Redactor,
+    /// Number of the newest record that was seen in this log before, where that is known.
+    pub newest_seen: Option<u64>,
     /// The clock.
     pub now: Box<dyn Fn() -> DateTime<Utc> + 'a>,
     /// Told of every try that failed.
@@ -137,7 +139,11 @@ impl Recorder<'_> {
     fn append_on(&self, base: Base, id: &Id, deadline: Deadline, make: &mut Make) -> Result<Appended, RecordError> {
         self.check_signer((self.now)(), 1)?;
         let exchange = LONGEST_EXCHANGE.min(deadline.remaining() / PART_OF_EXCHANGE);
-        let mut attempts = Attempts { base, exchange, tries: 0, doubts: 0, newest: None, sent: None, written: None };
+        let newest = match base {
+            Base::Tip => self.newest_seen,
+            Base::NewestThatVerifies => None,
+        };
+        let mut attempts = Attempts { base, exchange, tries: 0, doubts: 0, newest, sent: None, written: None };
         let failed = match self.append_within(id, deadline, make, &mut attempts) {
             Ok(appended) => return Ok(appended),
             Err(failed) => failed,

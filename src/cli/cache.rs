@@ -10,15 +10,25 @@ use std::sync::Arc;
 
 /// The copy of this branch at this address; none where there can't be one.
 pub fn open(ctx: &Context, checkout: Option<&Checkout>, address: &str, branch: &str) -> Option<Cache> {
-    let digest = Digest::of(format!("{address}\n{branch}").as_bytes()).to_string();
-    let name: String = digest.trim_start_matches("sha256:").chars().take(32).collect();
-    let folder = base(ctx, checkout)?.join(name);
+    let folder = folder(ctx, checkout, address, branch)?;
     let opened = Cache::open(&folder);
     opened
         .inspect_err(|error| {
             ctx.ui.verbose(&format!("no copy of the log is kept on this machine: `{}`: {error}", folder.display()))
         })
         .ok()
+}
+
+/// Number of the newest record that this machine has seen of this branch at this address.
+pub fn newest_seen(ctx: &Context, checkout: Option<&Checkout>, address: &str, branch: &str) -> Option<u64> {
+    folder(ctx, checkout, address, branch).filter(|folder| folder.exists())?;
+    Some(open(ctx, checkout, address, branch)?.seen()?.seq)
+}
+
+fn folder(ctx: &Context, checkout: Option<&Checkout>, address: &str, branch: &str) -> Option<PathBuf> {
+    let digest = Digest::of(format!("{address}\n{branch}").as_bytes()).to_string();
+    let name: String = digest.trim_start_matches("sha256:").chars().take(32).collect();
+    Some(base(ctx, checkout)?.join(name))
 }
 
 /// Below the git directory at hand, else in the person's cache.

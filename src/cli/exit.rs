@@ -127,9 +127,10 @@ fn explained(error: RecordError) -> Failure {
             with(Failure::usage(error), hint)
         }
         RecordError::Newer(_) => Failure::usage(error),
-        RecordError::NotOpen { .. } | RecordError::Rewound { .. } => {
-            Failure::unable(error).hint("`deploy-record verify` shows the whole log")
-        }
+        RecordError::NotOpen { .. } => Failure::unable(error).hint("`deploy-record verify` shows the whole log"),
+        RecordError::Rewound { .. } => Failure::unable(error)
+            .hint("a clone that has the lost records can bring them back; else `deploy-record recover --accept-loss` goes on, visibly")
+            .hint("where that was done already, `deploy-record verify` shows it, and this machine takes note of it"),
         RecordError::Damaged { ref findings, .. } => {
             let next = damage_hint(findings);
             let hints: Vec<_> = findings.iter().map(describe).chain([next.to_owned()]).collect();

@@ -7,6 +7,7 @@ use super::writer::LogWriter;
 use super::{Format, view};
 use crate::core::record::{Kind, Lost, Person, Record, Text};
 use crate::recorder::{Appended, Draft, Known, Passed, RecordError, random_id};
+use crate::store::Depth;
 use anyhow::anyhow;
 use clap::Args;
 
@@ -64,6 +65,8 @@ pub fn run(args: &Recover, ctx: &Context) -> Result<Exit, Failure> {
         view::announce(ctx, &receipt, &writer.settings);
         ctx.ui.say(&format!("checkpoint: {}", receipt.checkpoint));
         ctx.ui.result(&view::receipt(&receipt, args.format));
+        // whoever accepts a loss here need not be told of it again; what can't be noted now is noted by the next reader
+        let _ = writer.settings.open_log(ctx).map(|store| store.fetch(Depth::Commits(1), ctx.deadline()));
     }
     Ok(Exit::Done)
 }

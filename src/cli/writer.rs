@@ -1,5 +1,6 @@
 //! What the commands that append have in common: signer, log, redaction, and the recorder made of them.
 
+use super::cache;
 use super::context::Context;
 use super::exit::Failure;
 use super::identity;
@@ -26,6 +27,8 @@ pub struct LogWriter<'a> {
     pub redactor: Redactor,
     /// Where records wait that can't be appended.
     pub spool: Spool,
+    /// Number of the newest record that this machine has seen in the log.
+    newest_seen: Option<u64>,
     ctx: &'a Context,
     environment: Option<Name>,
     signer: Signer,
@@ -52,7 +55,8 @@ impl<'a> LogWriter<'a> {
         }
         let redactor = ctx.redactor(&settings.config.redact.allow);
         let spool = settings.spool(ctx)?;
-        Ok(LogWriter { settings, redactor, spool, ctx, environment: environment.cloned(), signer, store })
+        let newest_seen = newest_seen(ctx, &settings);
+        Ok(LogWriter { settings, redactor, spool, newest_seen, ctx, environment: environment.cloned(), signer, store })
     }
 
     /// The same with what decides by now, where the server could not be asked before and can be again.
@@ -83,10 +87,17 @@ impl<'a> LogWriter<'a> {
             trust: &self.settings.trust,
             signer: &self.signer,
             redactor: &self.redactor,
+            newest_seen: self.newest_seen,
             now: Box::new(|| self.ctx.now()),
             on_retry: Box::new(|problem| self.ctx.ui.verbose(&format!("trying again: {problem}"))),
         }
     }
+}
+
+/// What readers noted of a remote log on this machine: a job's machine has seen nothing.
+fn newest_seen(ctx: &Context, settings: &Settings) -> Option<u64> {
+    let address = settings.location.address().filter(|_| settings.ci.is_none())?;
+    cache::newest_seen(ctx, settings.checkout.as_ref(), &address, &settings.branch)
 }
 
 /// A log that others share is not begun anew in a clone that has not fetched its branch.

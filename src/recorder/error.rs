@@ -32,8 +32,8 @@ pub enum RecordError {
         /// The log.
         log: String,
     },
-    /// The log became shorter between two tries.
-    #[error("{log} had record {seen} a moment ago and {} now: it was rewound or deleted", .now.map_or("does not exist".to_owned(), |now| format!("ends with record {now}")))]
+    /// The log became shorter than it was seen before.
+    #[error("{log} had record {seen} when it was seen last, and {} now: it was rewound or deleted", .now.map_or("does not exist".to_owned(), |now| format!("ends with record {now}")))]
     Rewound {
         /// The log.
         log: String,

@@ -98,7 +98,7 @@ impl Cache {
     }
 
     /// The newest record that was ever seen.
-    pub(super) fn seen(&self) -> Option<Seen> {
+    pub fn seen(&self) -> Option<Seen> {
         let text = self.note("seen")?;
         let (commit, seq) = text.trim().split_once(' ')?;
         Some(Seen { commit: CommitId::new(commit).ok()?, seq: seq.parse().ok()? })

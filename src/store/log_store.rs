@@ -210,7 +210,7 @@ impl LogStore {
     }
 
     /// The first parent, as the commit itself names it, and whether its subject is a recovery's.
-    fn link(&self, commit: &CommitId) -> Result<(Option<CommitId>, bool), git2::Error> {
+    pub(super) fn link(&self, commit: &CommitId) -> Result<(Option<CommitId>, bool), git2::Error> {
         objects::link(&self.place().repository, self.oid(commit)?)
     }
 

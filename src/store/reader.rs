@@ -3,6 +3,7 @@
 use super::cache::{Cache, Seen};
 use super::log_store::{Depth, LogStore, Place};
 use super::{StoreError, objects};
+use crate::core::log::entry::RawEntry;
 use crate::core::record::{CommitId, Record};
 use crate::http::{Deadline, RemoteError};
 use chrono::{DateTime, Utc};
@@ -281,29 +282,45 @@ impl LogStore {
         if *tip == seen.commit {
             return Some(true);
         }
-        if newest.is_some_and(|newest| newest.seq <= seen.seq) {
-            return Some(false);
-        }
+        let is_shorter = newest.is_some_and(|newest| newest.seq <= seen.seq);
         let most = if depth == Depth::All { usize::MAX } else { MOST_STEPS };
         let (mut commit, mut fetched) = (tip.clone(), 1);
         for _ in 0..most {
-            while self.parent(&commit).is_err() {
-                fetched = i32::saturating_mul(fetched, 4);
-                if fetched == i32::MAX || self.fetch_from_server(Depth::Commits(fetched), deadline?).is_err() {
-                    return None;
+            let (parent, is_recovery) = loop {
+                match self.link(&commit) {
+                    Ok(link) => break link,
+                    Err(_) if is_shorter && deadline.is_none() => return Some(false),
+                    Err(_) => {
+                        fetched = i32::saturating_mul(fetched, 4);
+                        if fetched == i32::MAX || self.fetch_from_server(Depth::Commits(fetched), deadline?).is_err() {
+                            return None;
+                        }
+                    }
                 }
+            };
+            if is_recovery && self.accepts_the_loss(&commit, seen) {
+                return Some(true);
             }
-            match self.parent(&commit).ok()? {
+            match parent {
                 None => return Some(false),
                 Some(parent) if parent == seen.commit => return Some(true),
                 Some(parent) => commit = parent,
             }
         }
-        None
+        is_shorter.then_some(false)
+    }
+
+    /// Whether this recovery says that the record that was seen is lost. Whether it may say so shows when the log is verified.
+    fn accepts_the_loss(&self, commit: &CommitId, seen: &Seen) -> bool {
+        let record = self.entry(commit).and_then(|entry| Record::parse(&entry.record).ok());
+        record.and_then(|record| record.lost).is_some_and(|lost| (lost.from..=lost.to).contains(&seen.seq))
     }
 
     fn seq_of(&self, tip: &CommitId) -> Option<u64> {
-        let entry = objects::read(&self.place().repository, git2::Oid::from_str(tip.as_str()).ok()?).ok()?;
-        Record::parse(&entry.record).ok().map(|record| record.seq)
+        Record::parse(&self.entry(tip)?.record).ok().map(|record| record.seq)
+    }
+
+    fn entry(&self, commit: &CommitId) -> Option<RawEntry> {
+        objects::read(&self.place().repository, git2::Oid::from_str(commit.as_str()).ok()?).ok()
     }
 }

@@ -182,7 +182,9 @@ fn a_person_annotates_a_log_on_a_server_secrets_left_out() {
     env.deploy_record(&["verify", "--log", &url, "--allowed-signers", &own]).expect(0);
     // one that had to wait is still chen's, whoever appends it
     server.inject(Fault { step: Step::RefsForPush, failure: Failure::Status(503, "later".to_owned()), times: usize::MAX });
-    env.deploy_record(&[&["annotate", "2", "--note", "waits", "--timeout", "2"], &flags[..]].concat()).expect(3).says("SPOOLED");
+    env.deploy_record(&[&["annotate", "2", "--note", "waits", "--timeout", "2"], &flags[..]].concat())
+        .expect(3)
+        .says("SPOOLED");
     server.clear_faults();
     let pipeline = env.beside("ci").display().to_string();
     env.deploy_record(&["replay", "--log", &url, "--key", &pipeline, "--allowed-signers", &own]).expect(0).shows("record 4");

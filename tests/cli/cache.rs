@@ -266,13 +266,18 @@ fn a_log_that_was_rewound_or_replaced_is_said_loudly_and_the_evidence_stays() {
         env.deploy_record(&["status"]).expect(0).says(rewound).says("it had record 4").says(&head);
         env.deploy_record(&VERIFY).expect(1).says(rewound).says("keep them as evidence").shows("verified: 2 records");
     }
-    // another history with as many records, and then with more
-    for version in ["3", "4"] {
-        record(&env, version).expect(0);
-    }
+    // nothing is appended from here; another machine has seen nothing, and makes another history with as many records
+    record(&env, "3").expect(3).says("had record 4 when it was seen last, and ends with record 2 now").says("SPOOLED");
+    let elsewhere = |versions: &[&str]| {
+        let (own, aside) = (folder(&env), env.beside("aside"));
+        std::fs::rename(&own, &aside).expect("another machine");
+        versions.iter().for_each(|version| _ = record(&env, version).expect(0));
+        std::fs::rename(&aside, &own).expect("this machine");
+    };
+    elsewhere(&["3", "4"]);
     env.deploy_record(&VERIFY).expect(1).says(rewound);
     env.deploy_record(&["log"]).expect(0).says(rewound);
-    record(&env, "5").expect(0);
+    elsewhere(&["5"]);
     env.deploy_record(&["status"]).expect(0).says(rewound);
     env.deploy_record(&VERIFY).expect(1).says(rewound).shows("verified: 5 records");
     let evidence = folder(&env).join("repository").display().to_string();
@@ -285,6 +290,26 @@ fn a_log_that_was_rewound_or_replaced_is_said_loudly_and_the_evidence_stays() {
     in_log(&server, &env, &["update-ref", "refs/heads/deploy-log", "deploy-log~1"]);
     env.deploy_record(&VERIFY).expect(1);
     std::fs::remove_dir_all(folder(&env)).expect("removed");
+    env.deploy_record(&VERIFY).expect(0);
+}
+
+#[test]
+fn a_loss_that_was_accepted_is_not_told_again() {
+    let server = GitServer::http();
+    let env = laptop(&server, 4);
+    env.deploy_record(&VERIFY).expect(0);
+    in_log(&server, &env, &["update-ref", "refs/heads/deploy-log", "deploy-log~2"]);
+    env.deploy_record(&VERIFY).expect(1);
+    let recover = |range: &str| env.deploy_record(&["recover", "--reason", "reset by mistake", "--accept-loss", range]);
+    recover("3..3").expect(0);
+    env.deploy_record(&VERIFY).expect(1).says("it had record 4");
+    record(&env, "5").expect(3).says("had record 4 when it was seen last");
+    in_log(&server, &env, &["update-ref", "refs/heads/deploy-log", "deploy-log~1"]);
+    recover("3..4").expect(0);
+    let output = env.deploy_record(&VERIFY);
+    assert!(!output.expect(0).shows("records 3 to 4 are lost").stderr.contains("REWOUND"), "{}", output.stderr);
+    env.deploy_record(&["replay"]).expect(0).shows("record 4");
+    record(&env, "6").expect(0).says("record 5:");
     env.deploy_record(&VERIFY).expect(0);
 }
 

@@ -98,7 +98,7 @@ fn a_branch_that_is_rewound_meanwhile_is_not_gone_on_with() {
     let env = job(&server);
     let repository = server.repository().to_path_buf();
     at_pushes(&server, vec![moves(repository, &["update-ref", "refs/heads/deploy-log", "deploy-log~1"])]);
-    record(&env, "3", &[]).expect(3).says("had record 2 a moment ago and ends with record 1 now");
+    record(&env, "3", &[]).expect(3).says("had record 2 when it was seen last, and ends with record 1 now");
     assert_eq!(env.records(server.repository()).len(), 1);
 }
 

@@ -73,6 +73,7 @@ impl Log {
             trust: &self.trust,
             signer,
             redactor: &redactor,
+            newest_seen: None,
             now: Box::new(move || time(seconds).utc()),
             on_retry: Box::new(|_| {}),
         };

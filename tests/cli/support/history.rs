@@ -154,6 +154,7 @@ impl PastLog {
             trust: &self.trust,
             signer: &signer,
             redactor: &redactor,
+            newest_seen: None,
             now: Box::new(move || self.ago(recorded).utc()),
             on_retry: Box::new(|_| {}),
         };
