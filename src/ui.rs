@@ -211,7 +211,7 @@ fn print_message(text: &str) {
     let mut stream = io::stderr();
     let message = match AutoStream::choice(&stream) {
         ColorChoice::Never => strip_str(text).to_string(),
-        _ => text.to_owned(),
+        _ => format!("{}{text}", progress::erase()),
     };
     // Without standard error there is nobody left to tell.
     let _ = stream.write_all(message.as_bytes());

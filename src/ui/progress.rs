@@ -4,6 +4,7 @@ use super::print_message;
 use anstream::{AutoStream, ColorChoice};
 use std::cell::Cell;
 use std::io::{self, IsTerminal};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Between two lines: faster than that nobody reads.
@@ -12,8 +13,16 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Moves to the line's beginning and empties it (ECMA-48, EL).
 const ERASE: &str = "\r\u{1b}[K";
 
-/// A line that tells of progress; dropping it erases it. Where standard error is no terminal, or takes no escapes, it is never
-/// seen. Nothing else may be printed meanwhile.
+/// Whether such a line stands on the terminal.
+static STANDS: AtomicBool = AtomicBool::new(false);
+
+/// What takes the line away, where one stands: it goes before whatever is printed next.
+pub(super) fn erase() -> &'static str {
+    if STANDS.swap(false, Ordering::Relaxed) { ERASE } else { "" }
+}
+
+/// A line that tells of progress; dropping it erases it, and so does every message. Where standard error is no terminal, or
+/// takes no escapes, it is never seen.
 pub struct Progress {
     is_shown: bool,
     last: Cell<Option<Instant>>,
@@ -28,7 +37,8 @@ impl Progress {
     /// Shows these words instead of those before, which must be ours and short.
     pub fn show(&self, words: &str) {
         if self.is_shown && self.last.get().is_none_or(|last| last.elapsed() >= PAUSE) {
-            print_message(&format!("{ERASE}{words} …"));
+            print_message(&format!("{words} …"));
+            STANDS.store(true, Ordering::Relaxed);
             self.last.set(Some(Instant::now()));
         }
     }
@@ -36,8 +46,6 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if self.last.get().is_some() {
-            print_message(ERASE);
-        }
+        print_message("");
     }
 }
