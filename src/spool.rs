@@ -5,12 +5,19 @@
 //! works on a claim locks its file; the lock goes with the process.
 
 use std::ffi::OsStr;
-use std::fs::{File, TryLockError};
+use std::fs::{File, Metadata, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The most that is read of one file, in bytes; no claim and no signature is longer.
 const LARGEST_FILE: u64 = 1024 * 1024;
+
+/// How the name of a file begins that is being written.
+const UNFINISHED: &str = ".writing-";
+
+/// How old a part of a claim is at least before it is taken for abandoned.
+const LEFTOVER: Duration = Duration::from_secs(60 * 60);
 
 /// How the name of a note ends.
 const NOTE: &str = ".started";
@@ -80,6 +87,19 @@ impl Spool {
         Ok(claims)
     }
 
+    /// Removes what is left of claims whose process was killed while it put one there, or took one away.
+    pub fn clear_leftovers(&self) {
+        for entry in std::fs::read_dir(&self.directory).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let is_unfinished = entry.file_name().to_string_lossy().starts_with(UNFINISHED);
+            let is_lonely = path.extension() == Some(OsStr::new("sig")) && !path.with_extension("").exists();
+            if (is_unfinished || is_lonely) && is_old_file(&path) {
+                // what can't be removed is in nobody's way
+                let _ = std::fs::remove_file(&path);
+            }
+        }
+    }
+
     /// Leaves a note of a start that is in the log, so that its end can be told apart while the log can't be reached.
     ///
     /// # Errors
@@ -113,7 +133,7 @@ impl Spool {
 
     /// Writes a file beside its place, locks it, and moves it there, so that nobody sees half of it or takes it for abandoned.
     fn place(&self, path: &Path, content: &[u8]) -> io::Result<File> {
-        let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
+        let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&self.directory)?;
         file.write_all(content)?;
         file.as_file().lock()?;
         file.persist(path).map_err(|error| error.error)
@@ -175,6 +195,11 @@ impl Held {
         std::fs::remove_file(&self.path)?;
         std::fs::remove_file(signature_of(&self.path))
     }
+}
+
+fn is_old_file(path: &Path) -> bool {
+    let metadata = path.symlink_metadata().ok().filter(Metadata::is_file);
+    metadata.and_then(|metadata| metadata.modified().ok()?.elapsed().ok()).is_some_and(|age| age >= LEFTOVER)
 }
 
 fn signature_of(claim: &Path) -> PathBuf {

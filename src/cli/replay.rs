@@ -35,7 +35,9 @@ pub struct Replay {
 /// Appends them.
 pub fn run(args: &Replay, ctx: &Context) -> Result<Exit, Failure> {
     let settings = Settings::load(ctx)?;
-    let paths = paths(args, &settings.spool(ctx)?)?;
+    let spool = settings.spool(ctx)?;
+    let paths = paths(args, &spool)?;
+    spool.clear_leftovers();
     let mut outcomes = Vec::new();
     let mut waiting = Vec::new();
     for path in paths {

@@ -6,10 +6,11 @@ use super::exit::Failure;
 use super::view;
 use super::writer::LogWriter;
 use crate::config::Unreachable;
-use crate::core::record::{ClassName, Record, Time};
+use crate::core::log::late::Claim;
+use crate::core::record::{ClassName, Id, Record, Status, Time};
 use crate::core::state::{OpenStart, PlaceKey};
 use crate::core::time::ago;
-use crate::recorder::{Appended, Draft, Known, RecordError, random_id};
+use crate::recorder::{Appended, Draft, Known, RecordError, Spooled, random_id};
 use crate::spool::Held;
 
 /// What a start is that the same job recorded before.
@@ -44,6 +45,12 @@ pub enum Begun {
 /// # Errors
 /// Where the deployment must not go ahead: its start is neither in the log nor in the spool.
 pub fn begin(ctx: &Context, writer: &LogWriter, delivery: &Delivery, begin: Begin) -> Result<Begun, Failure> {
+    if begin == Begin::Once
+        && let Some(waiting) =
+            waiting_start(writer, &delivery.without_log(Progress::begun(Time::new(ctx.now())), &writer.settings))?
+    {
+        return begun_before(ctx, writer, waiting);
+    }
     let at = Time::new(ctx.now());
     let id = random_id().map_err(Failure::unable)?;
     let mut made = None;
@@ -62,11 +69,13 @@ pub fn begin(ctx: &Context, writer: &LogWriter, delivery: &Delivery, begin: Begi
         }
         (Ok(Appended::Already(seq)), Some(record)) => Ok(Begun::InLog { seq, record: Box::new(record) }),
         (Ok(Appended::Already(_)), None) => unreachable!("what is there already was made before it was compared"),
-        (Err(because), _) => without_log(ctx, writer, delivery.without_log(Progress::begun(at), &writer.settings), because),
+        (Err(because), _) => {
+            without_log(ctx, writer, &id, delivery.without_log(Progress::begun(at), &writer.settings), because)
+        }
     }
 }
 
-fn without_log(ctx: &Context, writer: &LogWriter, start: Record, because: RecordError) -> Result<Begun, Failure> {
+fn without_log(ctx: &Context, writer: &LogWriter, id: &Id, start: Record, because: RecordError) -> Result<Begun, Failure> {
     // as long as no policy says otherwise, every deployment is a routine one
     let class = start.class.as_ref().map_or(ClassName::Routine, |class| class.name);
     if !because.is_unreachable() {
@@ -77,11 +86,48 @@ fn without_log(ctx: &Context, writer: &LogWriter, start: Record, because: Record
             "`log_unreachable` in the configuration stops a {class} deployment while the log can't be reached; try again later"
         )));
     }
-    let id = random_id().map_err(Failure::unable)?;
-    let (spooled, held) = writer.recorder().spool_only(&writer.spool, &id, start.clone(), because)?;
+    // the same id: a push that nobody answered for may still land, and then replaying the claim finds it
+    let (spooled, held) = writer.recorder().spool_only(&writer.spool, id, start.clone(), because)?;
     view::announce_spooled(ctx, spooled);
     ctx.ui.warn(&format!("the log can't be reached; going on, since this is a {class} deployment (`log_unreachable`)"));
     Ok(Begun::InSpool { held, record: Box::new(start) })
+}
+
+/// The start that this job put into the spool before, where the step is tried again.
+fn waiting_start(writer: &LogWriter, start: &Record) -> Result<Option<(Held, Claim)>, Failure> {
+    let job = |record: &Record| record.job.as_ref().and_then(|job| job.id);
+    let sha = |record: &Record| record.commit.as_ref().map(|commit| commit.sha.clone());
+    let facts = |record: &Record| (job(record), PlaceKey::of(record), record.version.clone(), sha(record));
+    if job(start).is_none() {
+        return Ok(None);
+    }
+    let open = |path: std::path::PathBuf| {
+        let held = Held::take(&path).ok()?;
+        let (bytes, signature) = held.read().ok()?;
+        let claim = Claim::open(&bytes, &signature, &writer.settings.trust).ok()?;
+        let is_it = claim.record().status == Some(Status::Running) && facts(claim.record()) == facts(start);
+        is_it.then_some((held, claim))
+    };
+    Ok(writer.spool.waiting().map_err(Failure::unable)?.into_iter().find_map(open))
+}
+
+/// Appends the start that waited, or leaves it where it is.
+fn begun_before(ctx: &Context, writer: &LogWriter, (held, claim): (Held, Claim)) -> Result<Begun, Failure> {
+    let seq = match writer.recorder().replay(&claim, writer.deadline()) {
+        Ok(Appended::New(receipt)) => {
+            view::announce(ctx, &receipt, &writer.settings);
+            receipt.record.seq
+        }
+        Ok(Appended::Already(seq)) => seq,
+        Err(because) if because.is_unreachable() => {
+            view::announce_spooled(ctx, Spooled { path: held.path().to_owned(), because });
+            return Ok(Begun::InSpool { held, record: Box::new(claim.record().clone()) });
+        }
+        Err(because) => return Err(because.into()),
+    };
+    // one that can't be removed is found to be in the log when it is replayed
+    let _ = held.remove();
+    Ok(Begun::InLog { seq, record: Box::new(claim.record().clone()) })
 }
 
 /// The deployments that began in the same place and have no end.

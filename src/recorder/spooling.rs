@@ -3,6 +3,7 @@
 use super::error::{Failed, RecordError};
 use super::known::{Known, walk_back};
 use super::{Appended, Draft, Next, Recorder};
+use crate::core::attempt::Attempt;
 use crate::core::log::late::{Claim, LARGEST_CLAIM};
 use crate::core::record::{CommitId, Id, Record, Status, Time};
 use crate::core::seal;
@@ -150,7 +151,7 @@ impl Recorder<'_> {
             let record = verified.record();
             // the end of a start that was not there is all of it
             let tells_all = is_start && record.finishes.is_none() && record.finishes_id.as_ref() == Some(&wanted.id);
-            if record.id == wanted.id || tells_all {
+            if record.id == wanted.id || tells_all || is_same_end(record, wanted) {
                 return Some(Some(record.seq));
             }
             if wanted.finishes_id.as_ref() == Some(&record.id) {
@@ -161,6 +162,14 @@ impl Recorder<'_> {
         (search.checked, search.start) = (Some(tip.newest.commit().clone()), start);
         Ok(found.flatten())
     }
+}
+
+/// Whether both tell that the same deployment ended in the same way: whoever recorded its end tried again before the claim of the
+/// first try was replayed.
+fn is_same_end(record: &Record, wanted: &Record) -> bool {
+    let by_number = record.finishes.is_some() && record.finishes == wanted.finishes;
+    let by_id = record.finishes_id.is_some() && record.finishes_id == wanted.finishes_id;
+    (by_number || by_id) && record.status == wanted.status && Attempt::of(record) == Attempt::of(wanted)
 }
 
 /// What is known of a claim's record and the log, so that a second try looks only at what is new.

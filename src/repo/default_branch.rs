@@ -4,6 +4,7 @@ use super::{Checkout, commit_id, read_file};
 use crate::core::record::CommitId;
 use crate::git::{Advertised, GitRemote};
 use crate::http::{Deadline, RemoteError};
+use crate::scratch::Scratch;
 use git2::{Oid, Repository};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -30,8 +31,7 @@ pub fn read(
     deadline: Deadline,
 ) -> Result<DefaultBranch, RemoteError> {
     let nonsense = |problem: String| RemoteError::Nonsense(problem);
-    let scratch =
-        tempfile::Builder::new().prefix("deploy-record.").tempdir().map_err(|error| RemoteError::Here(error.to_string()))?;
+    let scratch = Scratch::make().map_err(|error| RemoteError::Here(error.to_string()))?;
     let fetched = Repository::init_bare(scratch.path()).map_err(|error| RemoteError::Here(error.message().to_owned()))?;
     let found: RefCell<Option<(String, CommitId, Oid)>> = RefCell::new(None);
     let choose = |advertised: &Advertised| {

@@ -4,9 +4,9 @@ use super::{RepoError, changes, oid};
 use crate::core::record::{Changes, CommitId};
 use crate::git::{Advertised, GitRemote};
 use crate::http::{Deadline, RemoteError};
+use crate::scratch::Scratch;
 use git2::Repository;
 use regex::Regex;
-use tempfile::TempDir;
 
 /// Depths that are tried one after the other; the last is all of it.
 const DEPTHS: [i32; 4] = [50, 500, 5000, i32::MAX];
@@ -14,7 +14,7 @@ const DEPTHS: [i32; 4] = [50, 500, 5000, i32::MAX];
 /// A scratch repository with two commits and, if it can be had, the history between them.
 pub struct Deepened {
     repository: Repository,
-    _scratch: TempDir,
+    _scratch: Scratch,
 }
 
 impl Deepened {
@@ -24,7 +24,7 @@ impl Deepened {
     /// Where nothing could be fetched.
     pub fn fetch(remote: &GitRemote, previous: &CommitId, to: &CommitId, deadline: Deadline) -> Result<Deepened, RemoteError> {
         let here = |problem: String| RemoteError::Here(problem);
-        let scratch = tempfile::Builder::new().prefix("deploy-record.").tempdir().map_err(|error| here(error.to_string()))?;
+        let scratch = Scratch::make().map_err(|error| here(error.to_string()))?;
         let repository = Repository::init_bare(scratch.path()).map_err(|error| here(error.message().to_owned()))?;
         let wanted =
             |_: &Advertised| vec![format!("+{to}:refs/deploy-record/to"), format!("+{previous}:refs/deploy-record/previous")];

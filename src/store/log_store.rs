@@ -4,16 +4,17 @@ use super::cache::Cache;
 use super::log_reader::LogReader;
 use super::objects::{self, CommitSigner, NewCommit};
 use super::reader::{OnNotice, Reader, Rewound};
+use super::turn::Turn;
 use super::{PublishError, StoreError};
 use crate::core::log::entry::{CommitSignature, RawEntry};
 use crate::core::record::CommitId;
 use crate::git::{Advertised, GitRemote, PushError};
 use crate::http::{Deadline, RemoteError};
+use crate::scratch::Scratch;
 use chrono::{DateTime, SecondsFormat, Utc};
 use git2::{ErrorClass, ErrorCode, Oid, Repository};
 use std::cell::{Ref, RefCell, RefMut};
 use std::path::{Path, PathBuf};
-use tempfile::TempDir;
 
 /// How much of the branch is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,15 +51,14 @@ pub(super) struct Place {
     pub(super) reference: String,
     pub(super) cache: Option<Cache>,
     /// Where the objects of a remote log are, as long as we work on it.
-    pub(super) _scratch: Option<TempDir>,
+    pub(super) _scratch: Option<Scratch>,
 }
 
 impl Place {
     /// An empty repository that goes with this value.
     pub(super) fn scratch(branch: &str) -> Result<Self, StoreError> {
         let problem = |error: String| StoreError::Repository { log: "a scratch repository".to_owned(), problem: error };
-        let scratch =
-            tempfile::Builder::new().prefix("deploy-record.").tempdir().map_err(|error| problem(error.to_string()))?;
+        let scratch = Scratch::make().map_err(|error| problem(error.to_string()))?;
         let repository = Repository::init_bare(scratch.path()).map_err(|error| problem(error.message().to_owned()))?;
         Ok(Place { repository, reference: format!("refs/heads/{branch}"), cache: None, _scratch: Some(scratch) })
     }
@@ -312,6 +312,7 @@ impl LogStore {
         // libgit2 holds the reference's lock file while it compares and writes, so that this is a compare-and-swap; the zero id
         // means that there must be none yet
         let base = base.unwrap_or(Oid::ZERO_SHA1);
+        let _turn = Turn::take(&place.repository, &place.reference, commit);
         match place.repository.reference_matching(&place.reference, commit, true, base, "deploy-record: append") {
             Ok(_) => Ok(()),
             Err(error) => Err(match error.code() {

@@ -9,6 +9,7 @@ mod log_store;
 mod memory;
 mod objects;
 mod reader;
+mod turn;
 
 pub use cache::{Cache, Seen};
 pub use log_reader::LogReader;

@@ -6,6 +6,8 @@ mod cache;
 mod capture;
 mod credentials;
 mod docs;
+mod faults;
+mod kills;
 mod layers;
 mod listing;
 mod local;
