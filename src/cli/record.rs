@@ -7,7 +7,9 @@ use super::settings::Settings;
 use super::writer::LogWriter;
 use super::{Format, result_file, view};
 use crate::core::record::{Status, Strength, Time};
+use crate::http::RemoteError;
 use crate::recorder::{Appended, Draft, Kept, Known, RecordError, random_id};
+use crate::store::StoreError;
 use anyhow::anyhow;
 use clap::Args;
 
@@ -38,7 +40,7 @@ const ENDS: &[Status] = &[Status::Success, Status::Failed, Status::Canceled, Sta
 
 /// Records it.
 pub fn run(args: &RecordArgs, ctx: &Context) -> Result<Exit, Failure> {
-    let settings = Settings::load_for_delivery(ctx)?;
+    let settings = Settings::load_to_keep(ctx)?;
     if let Some(reason) = not_recorded(&args.delivery, &settings) {
         ctx.ui.say(&format!("not recorded: {reason}"));
         return Ok(Exit::Done);
@@ -56,10 +58,17 @@ pub fn run(args: &RecordArgs, ctx: &Context) -> Result<Exit, Failure> {
     let writer = LogWriter::open(ctx, settings, Some(delivery.environment()))?;
     let id = random_id().map_err(Failure::unable)?;
     let claim = delivery.without_log(progress(args, at), &writer.settings);
-    let keeps = RecordError::can_be_mended;
-    let kept = writer
-        .recorder()
-        .append_or_spool(&writer.spool, &id, claim, writer.deadline(), &keeps, &mut |known| make(known, &writer.settings))?;
+    let kept = match &writer.settings.refusal {
+        Some(refusal) => Kept::InSpool(writer.recorder().spool_only(&writer.spool, &id, claim, unreadable(refusal))?.0),
+        None => writer.recorder().append_or_spool(
+            &writer.spool,
+            &id,
+            claim,
+            writer.deadline(),
+            &RecordError::can_be_mended,
+            &mut |known| make(known, &writer.settings),
+        )?,
+    };
     result_file::write(ctx, &writer.settings, &kept);
     match kept {
         Kept::InSpool(spooled) => {
@@ -77,6 +86,10 @@ pub fn run(args: &RecordArgs, ctx: &Context) -> Result<Exit, Failure> {
         }
     }
     Ok(Exit::Done)
+}
+
+fn unreadable(refusal: &RemoteError) -> RecordError {
+    StoreError::Unreachable { log: "the project's default branch".to_owned(), source: refusal.clone() }.into()
 }
 
 fn draft(

@@ -12,6 +12,7 @@ use crate::core::escape::shell_quoted;
 use crate::core::log::entry::Trust;
 use crate::core::record::{Digest, Line, Policy};
 use crate::core::trust::AllowedSigners;
+use crate::http::RemoteError;
 use crate::repo::Checkout;
 use crate::repo::default_branch::{self, DefaultBranch};
 use crate::spool::Spool;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub trusts_only_itself: bool,
     /// Whether the server could not be asked for the default branch's files, so that the job's own commit decides.
     pub is_stale: bool,
+    /// Why the server does not let itself be read, so that it can't be told what decides.
+    pub refusal: Option<RemoteError>,
 }
 
 impl Settings {
@@ -62,6 +65,15 @@ impl Settings {
     /// As [`Settings::load`].
     pub fn load_for_delivery(ctx: &Context) -> Result<Settings, Failure> {
         Settings::load_from(ctx, from_server_or_commit)
+    }
+
+    /// As [`Settings::load_for_delivery`], for what has happened and must not be lost even where the server refuses to be read:
+    /// then `refusal` says so, and nothing may be appended.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub fn load_to_keep(ctx: &Context) -> Result<Settings, Failure> {
+        Settings::load_from(ctx, from_server_or_commit_to_keep)
     }
 
     fn load_from(ctx: &Context, in_job: FromServer) -> Result<Settings, Failure> {
@@ -96,8 +108,20 @@ impl Settings {
             first: config.log.first,
         };
         let trust_origin = files.trust_root.map(|file| file.origin);
-        let (trusts_only_itself, is_stale) = (files.is_own, files.is_stale);
-        Ok(Settings { config, policy, trust, trust_origin, location, branch, ci, checkout, trusts_only_itself, is_stale })
+        let (trusts_only_itself, is_stale, refusal) = (files.is_own, files.is_stale, files.refusal);
+        Ok(Settings {
+            config,
+            policy,
+            trust,
+            trust_origin,
+            location,
+            branch,
+            ci,
+            checkout,
+            trusts_only_itself,
+            is_stale,
+            refusal,
+        })
     }
 
     /// Where records wait that could not be appended: in a job, below its checkout, from where artifacts are taken; else below the
@@ -172,15 +196,30 @@ struct Files {
     trust_root: Option<Source>,
     is_own: bool,
     is_stale: bool,
+    refusal: Option<RemoteError>,
 }
 
 type FromServer = fn(&Context, &CiFacts, Option<&Checkout>) -> Result<Files, Failure>;
 
 fn from_server_or_commit(ctx: &Context, ci: &CiFacts, checkout: Option<&Checkout>) -> Result<Files, Failure> {
-    let failure = match from_server(ctx, ci, checkout) {
-        Err(failure) if failure.is_passing => failure,
-        decided => return decided,
-    };
+    match from_server(ctx, ci, checkout) {
+        Err(failure) if failure.is_passing => from_commit(ctx, ci, checkout, failure),
+        decided => decided,
+    }
+}
+
+fn from_server_or_commit_to_keep(ctx: &Context, ci: &CiFacts, checkout: Option<&Checkout>) -> Result<Files, Failure> {
+    match from_server(ctx, ci, checkout) {
+        Err(failure) if failure.is_passing => from_commit(ctx, ci, checkout, failure),
+        Err(failure) => match failure.error.downcast_ref::<RemoteError>().cloned() {
+            Some(refusal) => Ok(Files { refusal: Some(refusal), ..from_commit(ctx, ci, checkout, failure)? }),
+            None => Err(failure),
+        },
+        decided => decided,
+    }
+}
+
+fn from_commit(ctx: &Context, ci: &CiFacts, checkout: Option<&Checkout>, failure: Failure) -> Result<Files, Failure> {
     let Some(checkout) = checkout else { return Err(failure) };
     ctx.ui.warn(&format!("{:#}; the files of this job's own commit decide instead", failure.error));
     let origin = format!("the job's commit {}, since the server could not be reached", ci.sha.short());
@@ -199,8 +238,9 @@ fn from_server(ctx: &Context, ci: &CiFacts, checkout: Option<&Checkout>) -> Resu
     let read = default_branch::read(&remote, checkout, &[config::FILE, TRUST_ROOT], ctx.deadline());
     let branch = read.map_err(|error| {
         let hint = super::exit::remote_hint(&error);
-        let words = anyhow!("can't read the default branch of {}: {error}", remote.url());
-        let failure = if error.is_transient() { Failure::passing(words) } else { Failure::unable(words) };
+        let is_transient = error.is_transient();
+        let words = anyhow::Error::new(error).context(format!("can't read the default branch of {}", remote.url()));
+        let failure = if is_transient { Failure::passing(words) } else { Failure::unable(words) };
         hint.into_iter().fold(failure, Failure::hint)
     })?;
     let DefaultBranch { name, commit, mut files } = branch;
