@@ -114,9 +114,7 @@ impl Spool {
         let entries = std::fs::read_dir(&self.directory).into_iter().flatten().flatten();
         let note = |path: PathBuf| {
             let seq = path.file_name()?.to_str()?.strip_suffix(NOTE)?.parse().ok()?;
-            let mut record = Vec::new();
-            File::open(path).ok()?.take(LARGEST_FILE).read_to_end(&mut record).ok()?;
-            Some((seq, record))
+            Some((seq, read(&path).ok()?))
         };
         entries.filter_map(|entry| note(entry.path())).collect()
     }
@@ -167,11 +165,8 @@ impl Held {
     /// # Errors
     /// Where one of the two can't be read.
     pub fn read(&self) -> io::Result<(Vec<u8>, String)> {
-        let mut claim = Vec::new();
-        File::open(&self.path)?.take(LARGEST_FILE).read_to_end(&mut claim)?;
-        let mut signature = String::new();
-        File::open(signature_of(&self.path))?.take(LARGEST_FILE).read_to_string(&mut signature)?;
-        Ok((claim, signature))
+        let signature = String::from_utf8(read(&signature_of(&self.path))?);
+        Ok((read(&self.path)?, signature.map_err(|_| io::Error::other("its signature is no text"))?))
     }
 
     /// Makes sure that it outlives a crash of the machine.
@@ -195,6 +190,17 @@ impl Held {
         std::fs::remove_file(&self.path)?;
         std::fs::remove_file(signature_of(&self.path))
     }
+}
+
+/// A file's bytes, up to the most that one has.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    // a pipe would never end
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other(format!("`{}` is no file", path.display())));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LARGEST_FILE).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn is_old_file(path: &Path) -> bool {

@@ -1,5 +1,6 @@
 //! The program from outside: real git, real ssh-keygen, a real git server.
 
+mod again;
 mod agent;
 mod annotate;
 mod cache;
@@ -7,6 +8,7 @@ mod capture;
 mod credentials;
 mod docs;
 mod faults;
+mod hostile;
 mod kills;
 mod layers;
 mod listing;
