@@ -103,6 +103,13 @@ impl fmt::Display for Code {
     }
 }
 
+impl Code {
+    /// Whether it is about a commit and what stands in it beside the record: the record may be right all the same.
+    pub const fn is_of_commit(self) -> bool {
+        matches!(self, Code::CommitFiles | Code::CommitTrailers | Code::CommitSignature | Code::State)
+    }
+}
+
 impl Finding {
     /// Whether it is more than a notice.
     pub fn is_error(&self) -> bool {

@@ -39,6 +39,8 @@ pub struct Report {
     pub held: Vec<Checkpoint>,
     /// What was found, in the log's order.
     pub findings: Vec<Finding>,
+    /// The commits of the recoveries that are links of the chain.
+    pub recoveries: HashSet<CommitId>,
 }
 
 impl Report {
@@ -86,6 +88,7 @@ impl<'a> Verifier<'a> {
             has_trust_root: trust.signers.is_some(),
             held: Vec::new(),
             findings: Vec::new(),
+            recoveries: HashSet::new(),
         };
         Verifier {
             trust,
@@ -113,41 +116,58 @@ impl<'a> Verifier<'a> {
     /// state that was computed does not fit.
     pub fn add(&mut self, examined: Examined, read_state: &dyn Fn() -> Option<Vec<u8>>) -> Option<Verified> {
         match self.passed.get(&examined.entry.commit) {
-            Some(recovery) => self.pass_over(*recovery, examined),
+            Some(recovery) => self.pass_over(*recovery, examined, read_state),
             None => self.take(examined, read_state),
         }
     }
 
-    /// Takes a commit that a recovery went on over: what is wrong with it is known, and a record that verifies counts.
-    fn pass_over(&mut self, recovery: u64, examined: Examined) -> Option<Verified> {
+    /// Takes a commit that a recovery went on over: what is wrong with it is known. Its record counts all the same where that
+    /// verifies and follows; and a commit of several parents is never passed over, since one of them may hide records.
+    fn pass_over(&mut self, recovery: u64, examined: Examined, read_state: &dyn Fn() -> Option<Vec<u8>>) -> Option<Verified> {
+        if examined.entry.parents.len() > 1 {
+            return self.take(examined, read_state);
+        }
         let place = self.last.as_ref().map_or(1, |last| last.seq + 1);
         let examined = examined.at(place, self.trust);
         let before = self.report.findings.len();
-        let counts = match &examined.inspected.record {
-            Some(record) => {
-                let is_sound = !examined.inspected.findings.iter().any(Finding::is_error);
-                let is_same_log = self.state.as_ref().is_some_and(|state| state.log == record.log);
-                is_sound && is_same_log && entry::link_problems(record, self.last.as_ref()).is_empty()
-            }
-            None => false,
-        };
-        let verified = if counts {
-            let verified = self.take(examined, &|| None);
-            self.report.verified += u64::from(verified.is_none());
-            verified
+        let verified = if self.counts(&examined) {
+            self.take_what_counts(examined)
         } else {
             self.report.commits += 1;
             let commit = Some(examined.entry.commit.clone());
             let nothing = Finding { code: Code::CommitForeign, seq: None, commit, message: "it does not follow".to_owned() };
-            let findings = examined.inspected.findings.into_iter().filter(Finding::is_error);
-            self.report.findings.push(findings.take(1).next().unwrap_or(nothing));
+            let finding = examined.inspected.findings.into_iter().find(Finding::is_error).unwrap_or(nothing);
+            self.report.findings.push(Finding { code: Code::Recovery, message: gone_on_over(&finding, recovery), ..finding });
             None
         };
-        for finding in self.report.findings[before..].iter_mut().filter(|finding| finding.is_error()) {
-            finding.message = format!("{}: {}; record {recovery} went on over it", finding.code, finding.message);
-            finding.code = Code::Recovery;
+        for finding in self.report.findings[before..].iter_mut().filter(|finding| finding.code.is_of_commit()) {
+            (finding.message, finding.code) = (gone_on_over(finding, recovery), Code::Recovery);
         }
         verified
+    }
+
+    /// Whether the record of a commit that was passed over verifies and is the next link.
+    fn counts(&self, examined: &Examined) -> bool {
+        let is_wrong = |finding: &Finding| finding.is_error() && !finding.code.is_of_commit();
+        let Some(record) = &examined.inspected.record else { return false };
+        !examined.inspected.findings.iter().any(is_wrong)
+            && self.link_problems(record, examined.inspected.digest).is_empty()
+            && self.pair_problem(record).is_none()
+    }
+
+    fn take_what_counts(&mut self, examined: Examined) -> Option<Verified> {
+        let record = examined.inspected.clone().verified_record().ok();
+        let verified = self.take(examined, &|| None);
+        if verified.is_none() {
+            self.report.verified += 1;
+            self.note_recovery(record.as_ref());
+        }
+        verified.or(record)
+    }
+
+    fn note_recovery(&mut self, verified: Option<&Verified>) {
+        let recovery = verified.filter(|verified| verified.record().kind == Kind::Recovery);
+        self.report.recoveries.extend(recovery.map(|verified| verified.commit().clone()));
     }
 
     fn take(&mut self, examined: Examined, read_state: &dyn Fn() -> Option<Vec<u8>>) -> Option<Verified> {
@@ -174,13 +194,17 @@ impl<'a> Verifier<'a> {
         let is_clean = !self.report.findings[before..].iter().any(Finding::is_error);
         let verified = inspected.verified().ok().filter(|_| is_clean);
         self.report.verified += u64::from(verified.is_some());
+        self.note_recovery(verified.as_ref());
         verified
     }
 
     /// Notes a commit that can't be read; the message says what that means.
     pub fn add_broken(&mut self, commit: &CommitId, message: String) {
-        let (seq, commit) = (None, Some(commit.clone()));
-        self.report.findings.push(Finding { code: Code::CommitUnreadable, seq, commit, message });
+        let finding = Finding { code: Code::CommitUnreadable, seq: None, commit: Some(commit.clone()), message };
+        self.report.findings.push(match self.passed.get(commit) {
+            Some(recovery) => Finding { code: Code::Recovery, message: gone_on_over(&finding, *recovery), ..finding },
+            None => finding,
+        });
     }
 
     /// Ends the verification, with these checkpoints.
@@ -214,25 +238,23 @@ impl<'a> Verifier<'a> {
     }
 
     fn check_link(&mut self, entry: &RawEntry, record: &Record, digest: Digest) {
-        let seq = Some(record.seq);
-        for (code, message) in entry::link_problems(record, self.last.as_ref()) {
-            self.add_finding(code, entry, seq, message);
+        for (code, message) in self.link_problems(record, digest) {
+            self.add_finding(code, entry, Some(record.seq), message);
         }
+    }
+
+    /// Why a record is not the next link of the chain.
+    fn link_problems(&self, record: &Record, digest: Digest) -> Vec<(Code, String)> {
+        let mut problems = entry::link_problems(record, self.last.as_ref());
         if self.last.is_none() && self.trust.first.is_some_and(|first| first != digest) {
-            self.add_finding(
-                Code::FirstRecord,
-                entry,
-                seq,
-                "it is not the first record that the configuration names".to_owned(),
-            );
+            problems.push((Code::FirstRecord, "it is not the first record that the configuration names".to_owned()));
         }
         let log = self.trust.log.as_ref().or(self.state.as_ref().map(|state| &state.log));
         if log.is_some_and(|log| *log != record.log) {
-            self.add_finding(Code::LogId, entry, seq, format!("it says that it belongs to log {}", record.log));
+            problems.push((Code::LogId, format!("it says that it belongs to log {}", record.log)));
         }
         if let Some(other) = self.ids.get(&record.id) {
-            let message = format!("its id is that of record {other}");
-            self.add_finding(Code::DuplicateId, entry, seq, message);
+            problems.push((Code::DuplicateId, format!("its id is that of record {other}")));
         }
         let here = PlaceKey::of(record).and_then(|key| self.places.get(&key).cloned());
         if record.prev_here != here {
@@ -240,34 +262,45 @@ impl<'a> Verifier<'a> {
                 pointer.as_ref().map_or("none".to_owned(), |pointer| format!("record {}, {}", pointer.seq, pointer.sha256))
             };
             let message = format!("its `prev_here` is {}, expected {}", words(&record.prev_here), words(&here));
-            self.add_finding(Code::PreviousHere, entry, seq, message);
+            problems.push((Code::PreviousHere, message));
         }
         if let Some((_, last)) = self.report.period.filter(|(_, last)| *last > record.recorded_at) {
             let message = format!("it was recorded at {}, before the one before it at {last}", record.recorded_at);
-            self.add_finding(Code::Time, entry, seq, message);
+            problems.push((Code::Time, message));
         }
+        problems
     }
 
     fn check_pair(&mut self, entry: &RawEntry, record: &Record) {
         if record.kind == Kind::Recovery {
             self.add_finding(Code::Recovery, entry, Some(record.seq), recovery_words(record));
         }
-        let Some(start) = record.finishes else { return };
+        match self.pair_problem(record) {
+            Some((code, message)) => self.add_finding(code, entry, Some(record.seq), message),
+            None => {
+                if let Some(start) = record.finishes.and_then(|start| self.starts.get_mut(&start)) {
+                    start.is_closed = true;
+                }
+            }
+        }
+    }
+
+    /// Why a record does not close the start that it names.
+    fn pair_problem(&self, record: &Record) -> Option<(Code, String)> {
+        let start = record.finishes?;
         let is_another = record.finishes_id.as_ref().is_some_and(|id| self.ids.get(id) != Some(&start));
-        let (code, message) = match self.starts.get_mut(&start) {
-            Some(_) if is_another => (Code::FinishUnpaired, format!("it closes record {start}, which has another id")),
-            None if self.report.newer > 0 => return, // it may be one of those that this version can't read
-            None => (Code::FinishUnpaired, format!("it closes record {start}, which is no start")),
+        match self.starts.get(&start) {
+            Some(_) if is_another => Some((Code::FinishUnpaired, format!("it closes record {start}, which has another id"))),
+            None if self.report.newer > 0 => None, // it may be one of those that this version can't read
+            None => Some((Code::FinishUnpaired, format!("it closes record {start}, which is no start"))),
             Some(open) if open.attempt != Attempt::of(record) => {
-                (Code::FinishUnpaired, format!("it closes record {start}, which is another deployment's"))
+                Some((Code::FinishUnpaired, format!("it closes record {start}, which is another deployment's")))
             }
-            Some(open) if open.is_closed => (Code::FinishTwice, format!("it closes record {start}, which was closed before")),
-            Some(open) => {
-                open.is_closed = true;
-                return;
+            Some(open) if open.is_closed => {
+                Some((Code::FinishTwice, format!("it closes record {start}, which was closed before")))
             }
-        };
-        self.add_finding(code, entry, Some(record.seq), message);
+            Some(_) => None,
+        }
     }
 
     fn check_state(&mut self, entry: &RawEntry, record: &Record, digest: Digest, read_state: &dyn Fn() -> Option<Vec<u8>>) {
@@ -377,6 +410,10 @@ impl<'a> Verifier<'a> {
         };
         self.note(code, checkpoint.seq, message);
     }
+}
+
+fn gone_on_over(finding: &Finding, recovery: u64) -> String {
+    format!("{}: {}; record {recovery} went on over it", finding.code, finding.message)
 }
 
 fn recovery_words(record: &Record) -> String {

@@ -6,7 +6,7 @@ use super::walk::Walk;
 use crate::core::finding::{Code, Finding};
 use crate::core::log::entry::{self, RawEntry, Trust, Verified};
 use crate::core::log::message;
-use crate::core::record::{CommitId, Digest, ParseError, Pointer, Record};
+use crate::core::record::{CommitId, Digest, ParseError, Pointer};
 use crate::core::state::{Place, PlaceKey, State};
 use crate::http::Deadline;
 use crate::store::{Depth, LogStore};
@@ -90,40 +90,43 @@ impl<'a> Known<'a> {
         if wanted.is_empty() {
             return Ok(places);
         }
-        let walked = walk_back(self.store, tip.newest.commit(), self.deadline, &mut |entry| {
-            let index = wanted.remove(&Digest::of(&entry.record))?;
-            let then = match tip_at(self.store, self.trust, &entry.commit, self.deadline) {
+        let mut failed = None;
+        self.walk(&mut |step| {
+            let Some(index) = wanted.remove(&step.digest()) else { return true };
+            let then = match self.tip_of(step.commit()) {
                 Ok(then) => then,
-                Err(error) => return Some(Err(error)),
+                Err(error) => {
+                    failed = Some(error);
+                    return false;
+                }
             };
             let place = &mut places[index];
             if let Some(known) = then.state.place(&place.key()) {
                 place.join_earlier(known.clone());
                 wanted.extend(earlier(place).map(|digest| (digest, index)));
             }
-            wanted.is_empty().then_some(Ok(()))
-        });
-        walked.map_err(Failed::into_error)?.transpose()?;
-        Ok(places)
+            !wanted.is_empty()
+        })?;
+        failed.map_or(Ok(places), Err)
     }
 
     /// The place as it was at this record, or else at the newest one about it.
     fn earlier(&self, key: &PlaceKey, at: Option<&Pointer>) -> Result<Option<Place>, RecordError> {
         let Some(commit) = self.find(key, at)? else { return Ok(None) };
-        let tip = tip_at(self.store, self.trust, &commit, self.deadline)?;
-        Ok(tip.state.place(key).cloned())
+        Ok(self.tip_of(&commit)?.state.place(key).cloned())
     }
 
     fn find(&self, key: &PlaceKey, at: Option<&Pointer>) -> Result<Option<CommitId>, RecordError> {
-        let Some(tip) = &self.tip else { return Ok(None) };
-        let found = walk_back(self.store, tip.newest.commit(), self.deadline, &mut |entry| {
+        let mut found = None;
+        self.walk(&mut |step| {
             let is_it = match at {
-                Some(pointer) => Digest::of(&entry.record) == pointer.sha256,
-                None => Record::parse(&entry.record).is_ok_and(|record| PlaceKey::of(&record).as_ref() == Some(key)),
+                Some(pointer) => step.digest() == pointer.sha256,
+                None => PlaceKey::of(step.record()).as_ref() == Some(key),
             };
-            is_it.then(|| entry.commit.clone())
-        });
-        found.map_err(Failed::into_error)
+            found = is_it.then(|| step.commit().clone());
+            !is_it
+        })?;
+        Ok(found)
     }
 
     /// The record of one commit of this log, checked by itself.
@@ -163,26 +166,31 @@ fn is_anchor(verified: &Verified, trust: &Trust) -> bool {
 
 /// Computes the state anew from the newest anchor on, and holds each record on the way against the one before it.
 fn check_steps(store: &LogStore, trust: &Trust, tip: &Tip, deadline: Deadline) -> Result<(), RecordError> {
-    let mut steps: Vec<Step> = Vec::new();
+    let mut steps: Vec<Verified> = Vec::new();
     let mut passed = PassedOver::default();
     let stopped = walk_back(store, tip.newest.commit(), deadline, &mut |entry| {
-        let is_passed = passed.contains(&entry.commit);
-        match verified(store, trust, entry) {
-            Err(_) if is_passed => None,
-            Err(error) => Some(Err(error)),
-            Ok(step) if is_anchor(&step, trust) && !is_passed => Some(Ok(entry.commit.clone())),
-            Ok(verified) => {
-                passed.learn(&verified);
-                steps.push(Step { verified, is_passed });
-                None
-            }
+        let is_passed = passed.contains(entry);
+        let step = if is_passed { verified_record(store, trust, entry) } else { verified(store, trust, entry) };
+        let step = match step {
+            Ok(step) => step,
+            Err(_) if is_passed => return None,
+            Err(error) => return Some(Err(error)),
+        };
+        if is_passed && steps.last().is_some_and(|after| after.record().prev != step.digest()) {
+            return None;
         }
+        if is_anchor(&step, trust) && !is_passed {
+            return Some(Ok(entry.commit.clone()));
+        }
+        passed.learn(&step);
+        steps.push(step);
+        None
     });
     let base = stopped.map_err(Failed::into_error)?.transpose()?;
     let base = base.map(|commit| inspect_commit(store, trust, &commit)).transpose()?;
     let mut before = base.as_ref().map(|base| base.newest.pointer());
     let mut state = base.map(|base| base.state);
-    for Step { verified: step, is_passed } in steps.iter().rev() {
+    for step in steps.iter().rev() {
         let place = before.as_ref().map_or(1, |before| before.seq + 1);
         let mut problems = entry::link_problems(step.record(), before.as_ref());
         if state.as_ref().is_some_and(|state| state.log != step.record().log) {
@@ -190,9 +198,6 @@ fn check_steps(store: &LogStore, trust: &Trust, tip: &Tip, deadline: Deadline) -
         }
         if crate::core::trust::revoked(&trust.revocations, step.fingerprint(), place) {
             problems.push((Code::SignerRevoked, format!("its key was revoked before record {place}")));
-        }
-        if !problems.is_empty() && *is_passed {
-            continue;
         }
         if !problems.is_empty() {
             let findings = problems.iter().map(|(code, words)| finding(step, *code, words)).collect();
@@ -207,23 +212,22 @@ fn check_steps(store: &LogStore, trust: &Trust, tip: &Tip, deadline: Deadline) -
     }
 }
 
-/// A record on the way back to the anchor, and whether its commit was passed over later.
-struct Step {
-    verified: Verified,
-    is_passed: bool,
-}
-
 /// The commits that the recoveries on the way back name: what is wrong with them is known.
 #[derive(Default)]
 pub(super) struct PassedOver(HashSet<CommitId>);
 
 impl PassedOver {
+    pub(super) fn over(passed: &[Passed]) -> Self {
+        PassedOver(passed.iter().map(|passed| passed.commit.clone()).collect())
+    }
+
     pub(super) fn learn(&mut self, verified: &Verified) {
         self.0.extend(verified.record().skipped.iter().cloned());
     }
 
-    pub(super) fn contains(&self, commit: &CommitId) -> bool {
-        self.0.contains(commit)
+    /// Whether this is one of them; a commit of several parents never is, since one of them may hide records.
+    pub(super) fn contains(&self, entry: &RawEntry) -> bool {
+        entry.parents.len() < 2 && self.0.contains(&entry.commit)
     }
 }
 
@@ -234,6 +238,15 @@ pub(super) fn verified(store: &LogStore, trust: &Trust, entry: &RawEntry) -> Res
         return Err(RecordError::Newer(newer.message.clone()));
     }
     inspected.verified().map_err(|findings| damaged(store, findings))
+}
+
+/// The same, whatever is wrong with the commit beside its record.
+pub(super) fn verified_record(store: &LogStore, trust: &Trust, entry: &RawEntry) -> Result<Verified, RecordError> {
+    let inspected = entry::inspect(entry, trust, 0);
+    if let Some(newer) = inspected.findings.iter().find(|finding| finding.code == Code::RecordNewer) {
+        return Err(RecordError::Newer(newer.message.clone()));
+    }
+    inspected.verified_record().map_err(|findings| damaged(store, findings))
 }
 
 /// Checks one commit by itself, its own signature and its state included.

@@ -1,9 +1,11 @@
 //! What a log said at an earlier moment, checked as its tip is.
 
 use super::error::{Failed, RecordError};
-use super::known::{Known, PassedOver, damaged, finding, tip_at, verified, walk_back};
+use super::known::{Known, PassedOver, Tip, damaged, finding, tip_at, verified, verified_record, walk_back};
 use crate::core::finding::{Code, Finding};
 use crate::core::log::entry::{self, Verified};
+use crate::core::record::CommitId;
+use crate::core::state::State;
 use chrono::{DateTime, Utc};
 
 impl<'a> Known<'a> {
@@ -15,10 +17,11 @@ impl<'a> Known<'a> {
     pub fn walk(&self, goes_on: &mut dyn FnMut(&Verified) -> bool) -> Result<(), RecordError> {
         let Some(tip) = &self.tip else { return Ok(()) };
         let mut after: Option<Verified> = None;
-        let mut passed = PassedOver::default();
+        let mut passed = PassedOver::over(&self.passed);
         let stopped = walk_back(self.store, tip.newest.commit(), self.deadline, &mut |entry| {
-            let is_passed = passed.contains(&entry.commit);
-            let step = match verified(self.store, self.trust, entry) {
+            let is_passed = passed.contains(entry);
+            let read = if is_passed { verified_record } else { verified };
+            let step = match read(self.store, self.trust, entry) {
                 Ok(step) => step,
                 Err(_) if is_passed => return None,
                 Err(error) => return Some(Err(error)),
@@ -44,6 +47,38 @@ impl<'a> Known<'a> {
         }
     }
 
+    /// A record of this log, and the state after it; computed where a recovery went on over what is wrong with the state there.
+    ///
+    /// # Errors
+    /// As [`Known::walk`] and [`Known::fetch`].
+    pub(super) fn tip_of(&self, commit: &CommitId) -> Result<Tip, RecordError> {
+        match tip_at(self.store, self.trust, commit, self.deadline) {
+            Err(RecordError::Damaged { .. }) => {}
+            tip => return tip,
+        }
+        let (mut steps, mut base): (Vec<Verified>, Option<Tip>) = (Vec::new(), None);
+        self.walk(&mut |step| {
+            if steps.is_empty() && step.commit() != commit {
+                return true;
+            }
+            base = tip_at(self.store, self.trust, step.commit(), self.deadline).ok();
+            if base.is_none() {
+                steps.push(step.clone());
+            }
+            base.is_none()
+        })?;
+        let (mut newest, mut state) = match base {
+            Some(base) => (Some(base.newest), Some(base.state)),
+            None => (None, None),
+        };
+        for step in steps.into_iter().rev() {
+            state = Some(State::after(state, step.record(), step.digest()));
+            newest = Some(step);
+        }
+        let not_there = || damaged(self.store, Vec::new());
+        newest.zip(state).map(|(newest, state)| Tip { newest, state }).ok_or_else(not_there)
+    }
+
     /// The log as it was at that moment, and what was recorded after it, the oldest first.
     ///
     /// # Errors
@@ -60,7 +95,7 @@ impl<'a> Known<'a> {
             is_later
         })?;
         later.reverse();
-        let tip = base.as_ref().map(|commit| tip_at(self.store, self.trust, commit, self.deadline)).transpose()?;
+        let tip = base.as_ref().map(|commit| self.tip_of(commit)).transpose()?;
         Ok((
             Known { tip, head: base, passed: Vec::new(), store: self.store, trust: self.trust, deadline: self.deadline },
             later,

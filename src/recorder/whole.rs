@@ -1,11 +1,10 @@
 //! Verifying a whole log: threads read its commits and look at each by itself, and what they find is put in order here.
 
 use crate::core::checkpoint::Checkpoint;
-use crate::core::log::entry::{self, Trust};
+use crate::core::log::entry::{self, Trust, Verified};
 use crate::core::record::CommitId;
 use crate::core::verify::{CommitCheck, Examined, Report, Verifier};
 use crate::store::{History, LogReader, LogStore, StoreError};
-use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
@@ -37,16 +36,38 @@ impl Verification<'_> {
     /// # Errors
     /// Where a part of it is not here, which says nothing about the log, or a thread can't read it.
     pub fn run(&self, tip: &CommitId) -> Result<Report, StoreError> {
-        let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
-        // before anything is read: the first of them limits libgit2's memory
-        let readers = (0..threads).map(|_| self.store.reader()).collect::<Result<Vec<_>, _>>()?;
-        let history = self.store.history(tip);
-        let mut verifier = Verifier::new(self.trust, self.checkpoints).passing_over(self.passed_over(&history)?);
-        if let Some((commit, error)) = history.broken {
-            let words = format!("it can't be read, so nothing before it is known: {}", unless_missing(error)?);
-            verifier.add_broken(&commit, words);
+        // libgit2's memory is limited before anything is read
+        drop(self.store.reader()?);
+        let History { commits, recoveries, broken } = self.store.history(tip);
+        let broken = broken.map(|(commit, error)| Ok((commit, unless_missing(error)?))).transpose()?;
+        let mut recoveries = self.verified(&recoveries);
+        loop {
+            let report = self.run_over(&commits, broken.as_ref(), &recoveries)?;
+            let all = recoveries.len();
+            // what is no link of the chain itself excuses nothing
+            recoveries.retain(|recovery| report.recoveries.contains(recovery.commit()));
+            if recoveries.len() == all {
+                return Ok(report);
+            }
         }
-        let commits = &history.commits;
+    }
+
+    fn run_over(
+        &self,
+        commits: &[CommitId],
+        broken: Option<&(CommitId, StoreError)>,
+        recoveries: &[Verified],
+    ) -> Result<Report, StoreError> {
+        let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
+        let readers = (0..threads).map(|_| self.store.reader()).collect::<Result<Vec<_>, _>>()?;
+        let passed = recoveries.iter().flat_map(|recovery| {
+            let record = recovery.record();
+            record.skipped.iter().map(|commit| (commit.clone(), record.seq))
+        });
+        let mut verifier = Verifier::new(self.trust, self.checkpoints).passing_over(passed.collect());
+        if let Some((commit, error)) = broken {
+            verifier.add_broken(commit, format!("it can't be read, so nothing before it is known: {error}"));
+        }
         thread::scope(|scope| {
             let start = |(first, reader)| {
                 let (sender, receiver) = sync_channel(WAITING);
@@ -60,17 +81,10 @@ impl Verification<'_> {
         Ok(verifier.finish(self.checkpoints))
     }
 
-    /// The commits that recoveries name, each with the number of the recovery.
-    fn passed_over(&self, history: &History) -> Result<HashMap<CommitId, u64>, StoreError> {
-        let mut passed = HashMap::new();
-        for commit in &history.recoveries {
-            let entry = self.store.read(commit)?;
-            if let Ok(recovery) = entry::inspect(&entry, self.trust, 0).verified() {
-                let record = recovery.record();
-                passed.extend(record.skipped.iter().map(|commit| (commit.clone(), record.seq)));
-            }
-        }
-        Ok(passed)
+    /// The recoveries that verify by themselves.
+    fn verified(&self, recoveries: &[CommitId]) -> Vec<Verified> {
+        let entries = recoveries.iter().filter_map(|commit| self.store.read(commit).ok());
+        entries.filter_map(|entry| entry::inspect(&entry, self.trust, 0).verified_record().ok()).collect()
     }
 
     fn put_in_order(

@@ -30,8 +30,14 @@ const LARGEST_COMMIT: usize = 64 * 1024;
 /// The most that a `state.json` may hold, in bytes: two hundred places have some 100 kB.
 const LARGEST_STATE: usize = 16 * 1024 * 1024;
 
+/// The most that any commit on the branch may hold, in bytes, so that it can be told who its parents are.
+const LARGEST_FOREIGN_COMMIT: usize = 64 * 1024 * 1024;
+
 pub(super) fn read(repository: &Repository, id: Oid) -> Result<RawEntry, git2::Error> {
-    let commit = find_commit(repository, id)?;
+    if check_size(&repository.odb()?, id, LARGEST_FOREIGN_COMMIT)? > LARGEST_COMMIT {
+        return foreign(repository, id);
+    }
+    let commit = repository.find_commit(id)?;
     let tree = commit.tree()?;
     let files = tree.iter().map(|entry| File {
         name: String::from_utf8_lossy(entry.name_bytes()).into_owned(),
@@ -52,6 +58,21 @@ pub(super) fn read(repository: &Repository, id: Oid) -> Result<RawEntry, git2::E
     })
 }
 
+/// A commit that is larger than any of the log's: only its parents are looked at, so that a recovery can go on over it.
+fn foreign(repository: &Repository, id: Oid) -> Result<RawEntry, git2::Error> {
+    let parents = parents(repository.odb()?.read(id)?.data())?;
+    let commit = commit_id(id)?;
+    Ok(RawEntry {
+        commit,
+        parents,
+        files: Vec::new(),
+        message: String::new(),
+        record_size: 0,
+        record: Vec::new(),
+        signature: Vec::new(),
+    })
+}
+
 /// The bytes of a commit's `state.json`; empty where there is none, or it is larger than any state.
 pub(super) fn state(repository: &Repository, id: Oid) -> Result<Vec<u8>, git2::Error> {
     let odb = repository.odb()?;
@@ -63,7 +84,7 @@ pub(super) fn state(repository: &Repository, id: Oid) -> Result<Vec<u8>, git2::E
 /// the commit is not looked at.
 pub(super) fn link(repository: &Repository, id: Oid) -> Result<(Option<CommitId>, bool), git2::Error> {
     let odb = repository.odb()?;
-    check_size(&odb, id)?;
+    check_size(&odb, id, LARGEST_FOREIGN_COMMIT)?;
     let commit = odb.read(id)?;
     let message = commit.data().windows(2).position(|bytes| bytes == b"\n\n").map(|end| &commit.data()[end + 2..]);
     let is_recovery = message.is_some_and(message::is_recovery);
@@ -72,21 +93,20 @@ pub(super) fn link(repository: &Repository, id: Oid) -> Result<(Option<CommitId>
 
 /// A commit; one that is far larger than any of the log's is not even loaded.
 fn find_commit(repository: &Repository, id: Oid) -> Result<Commit<'_>, git2::Error> {
-    check_size(&repository.odb()?, id)?;
+    check_size(&repository.odb()?, id, LARGEST_COMMIT)?;
     repository.find_commit(id)
 }
 
-fn check_size(odb: &Odb, id: Oid) -> Result<(), git2::Error> {
+/// The size of a commit, which is at most this.
+fn check_size(odb: &Odb, id: Oid, most: usize) -> Result<usize, git2::Error> {
     let (size, kind) = odb.read_header(id)?;
     if kind != ObjectType::Commit {
         return Err(git2::Error::from_str(&format!("{id} is no commit")));
     }
-    if size > LARGEST_COMMIT {
-        return Err(git2::Error::from_str(&format!(
-            "the commit is {size} bytes long; a log commit has at most {LARGEST_COMMIT}"
-        )));
+    if size > most {
+        return Err(git2::Error::from_str(&format!("the commit is {size} bytes long; the most is {most}")));
     }
-    Ok(())
+    Ok(size)
 }
 
 /// The parents as the commit's header names them: libgit2 hides those that a shallow clone does not have.

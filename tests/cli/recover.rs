@@ -90,12 +90,45 @@ fn a_record_that_verifies_is_not_passed_over() {
     let env = job(&server, 2);
     let state = git(&env, server.repository(), &["cat-file", "blob", "deploy-log:state.json"]);
     change(&env, server.repository(), "state.json", "deploy-log~1", &(state.replace("\"2\"", "\"9\"") + "\n"));
+    let then = env.records(server.repository())[1]["recorded_at"].as_str().expect("a time").to_owned();
+    std::thread::sleep(std::time::Duration::from_millis(1100));
     record(&env, "3").expect(3).says("state");
     env.deploy_record(&RECOVER).expect(0).says("record 2 counts").says("record 3: recovery");
     env.deploy_record(&["replay"]).expect(0).shows("record 4");
     env.deploy_record(&["verify"]).expect(0).shows("verified: 4 records").shows("record 3 went on over it");
     env.deploy_record(&["log"]).expect(0).shows(" 2 ");
     assert_eq!(env.records(server.repository()).len(), 4);
+    env.deploy_record(&["status", "--at", &then]).expect(0).shows("production  2 ");
+}
+
+#[test]
+fn a_merge_can_not_hide_records() {
+    let server = GitServer::http();
+    let env = job(&server, 3);
+    for first in ["deploy-log~2", "main"] {
+        let tip = git(&env, server.repository(), &["rev-parse", "deploy-log"]);
+        let merge = ["commit-tree", "main^{tree}", "-p", first, "-p", "deploy-log", "-m", "merge"];
+        let merge = git(&env, server.repository(), &merge);
+        git(&env, server.repository(), &["update-ref", "refs/heads/deploy-log", &merge]);
+        env.deploy_record(&["verify"]).expect(1).shows("commit-parents");
+        env.deploy_record(&RECOVER).expect(3);
+        record(&env, "4").expect(3).says("SPOOLED");
+        git(&env, server.repository(), &["update-ref", "refs/heads/deploy-log", &tip]);
+    }
+    env.deploy_record(&["verify"]).expect(0).shows("verified: 3 records");
+}
+
+#[test]
+fn a_commit_that_is_too_large_is_gone_on_over_like_any_other() {
+    let server = GitServer::http();
+    let env = job(&server, 1);
+    let commit = ["-C", &server.repository().display().to_string(), "commit-tree", "main^{tree}", "-p", "deploy-log"];
+    let commit = env.git_with(&commit, "x".repeat(70_000).as_bytes());
+    git(&env, server.repository(), &["update-ref", "refs/heads/deploy-log", &commit]);
+    record(&env, "2").expect(3).says("commit-foreign");
+    env.deploy_record(&["verify"]).expect(1).shows("commit-foreign");
+    env.deploy_record(&RECOVER).expect(0).says("record 2: recovery");
+    env.deploy_record(&["verify"]).expect(0).shows("verified: 2 records");
 }
 
 #[test]

@@ -69,7 +69,8 @@ impl<'a> History<'a> {
     pub fn take(&mut self, entry: &RawEntry) -> Vec<String> {
         self.read += 1;
         let inspected = entry::inspect(entry, self.trust, 0);
-        if self.passed.contains(&entry.commit) && !self.counts(&inspected) {
+        let is_passed = entry.parents.len() < 2 && self.passed.contains(&entry.commit);
+        if is_passed && !self.counts(&inspected) {
             return Vec::new();
         }
         let expected = self.expected.take();
@@ -79,8 +80,11 @@ impl<'a> History<'a> {
             let words = if is_newer { "is of a later version: update deploy-record" } else { "holds no readable record" };
             return vec![format!("commit {} {words}; `deploy-record verify` tells more", entry.commit.short())];
         };
-        let part =
+        let mut part =
             Part { record: *record, commit: entry.commit.clone(), digest: inspected.digest, findings: inspected.findings };
+        if is_passed {
+            part.findings.retain(|finding| !finding.code.is_of_commit());
+        }
         let mut warnings = Vec::new();
         let seq = part.record.seq;
         if let Some(problem) = expected.and_then(|expected| expected.problem(&part)) {
@@ -91,7 +95,7 @@ impl<'a> History<'a> {
             self.has_damage = true;
             warnings.push(format!("record {seq} does not verify: {}", error.code));
         }
-        if !part.findings.iter().any(Finding::is_error) {
+        if warnings.is_empty() {
             self.passed.extend(part.record.skipped.iter().cloned());
         }
         let before = seq.checked_sub(1).filter(|before| *before > 0);
@@ -107,7 +111,8 @@ impl<'a> History<'a> {
         let is_expected = |expected: &Expected| {
             inspected.record.as_ref().is_some_and(|record| record.seq == expected.seq) && inspected.digest == expected.digest
         };
-        !inspected.findings.iter().any(Finding::is_error) && self.expected.as_ref().is_some_and(is_expected)
+        let is_wrong = |finding: &Finding| finding.is_error() && !finding.code.is_of_commit();
+        !inspected.findings.iter().any(is_wrong) && self.expected.as_ref().is_some_and(is_expected)
     }
 
     /// Nothing older is there.

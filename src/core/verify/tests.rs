@@ -108,7 +108,13 @@ fn log(id: u8) -> Writer {
 }
 
 fn verify(log: &Writer, trust: &Trust, checkpoints: &[Checkpoint]) -> Report {
-    let mut verifier = Verifier::new(trust, checkpoints);
+    verify_over(log, trust, checkpoints, &[])
+}
+
+/// As [`verify`], where a recovery went on over the commits of these places, counted from 0.
+fn verify_over(log: &Writer, trust: &Trust, checkpoints: &[Checkpoint], passed: &[usize]) -> Report {
+    let passed = passed.iter().map(|index| (log.entries[*index].commit.clone(), 99)).collect();
+    let mut verifier = Verifier::new(trust, checkpoints).passing_over(passed);
     for ((entry, state), place) in log.entries.iter().zip(&log.states).zip(1..) {
         let examined = Examined::new(entry.clone(), CommitCheck::Skip, trust, place);
         verifier.add(examined, &|| Some(state.clone()));
@@ -420,5 +426,33 @@ fn no_other_signature_passes_for_this_one() {
             let opened = seal::open(&signature, seal::NAMESPACE_RECORD, &entry.record);
             assert!(opened.is_err(), "bit {bit} at {at}: {}", String::from_utf8_lossy(&signature));
         }
+    }
+}
+
+#[test]
+fn a_recovery_hides_no_record_that_verifies_and_follows() {
+    let log = log(1);
+    let report = verify_over(&log, &trust(), &[], &[0, 1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!((report.errors(), report.verified, report.head.map(|head| head.seq)), (0, 8, Some(8)));
+}
+
+#[test]
+fn a_recovery_makes_no_record_count_that_is_no_link_of_the_chain() {
+    type Change = fn(&mut Record);
+    let cases: [(&str, Change); 5] = [
+        ("time", |record| record.recorded_at = "2020-11-20T14:00:00Z".parse().expect("time")),
+        ("prev-here", |record| record.prev_here = None),
+        ("duplicate-id", |record| record.id = Id::from_bits([1; 16])),
+        ("finish-unpaired", |record| record.finishes = Some(8)),
+        ("prev", |record| record.prev = Digest::ZERO),
+    ];
+    for (what, change) in cases {
+        let mut log = log(1);
+        log.delivery("5", Status::Failed, None);
+        log.add(delivery("6", Status::Failed, None), change);
+        let alone = verify(&log, &trust(), &[]);
+        assert!(alone.errors() > 0, "{what}: {:#?}", alone.findings);
+        let report = verify_over(&log, &trust(), &[], &[9]);
+        assert_eq!((report.errors(), report.verified, report.head.map(|head| head.seq)), (0, 9, Some(9)), "{what}");
     }
 }
