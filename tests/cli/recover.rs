@@ -98,7 +98,7 @@ fn a_record_that_verifies_is_not_passed_over() {
     env.deploy_record(&["verify"]).expect(0).shows("verified: 4 records").shows("record 3 went on over it");
     env.deploy_record(&["log"]).expect(0).shows(" 2 ");
     assert_eq!(env.records(server.repository()).len(), 4);
-    env.deploy_record(&["status", "--at", &then]).expect(0).shows("production  2 ");
+    env.deploy_record(&["status", "--at", &then]).expect(0).shows("production   2 ");
 }
 
 #[test]
