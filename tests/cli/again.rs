@@ -148,3 +148,18 @@ fn a_start_whose_push_lands_late_is_not_told_again_by_its_claim() {
     env.deploy_record(&["replay"]).expect(0).shows("already record 1");
     assert_eq!(env.records(server.repository()).len(), 1);
 }
+
+#[test]
+fn an_outcome_outside_of_jobs_that_was_told_twice_lands_once() {
+    let env = TestEnv::new();
+    start(&env);
+    let lock = env.path().join(".git/refs/heads/deploy-log.lock");
+    std::fs::write(&lock, "").expect("a lock");
+    let finish = ["finish", "--record", "1", "--status", "success", "--timeout", "1"];
+    env.deploy_record(&finish).expect(3).says("SPOOLED");
+    std::fs::remove_file(&lock).expect("removed");
+    env.deploy_record(&finish).expect(0).says("record 2:");
+    env.deploy_record(&["replay"]).expect(0).shows("already record 2");
+    assert_eq!(env.records(&env.path()).len(), 2);
+    env.deploy_record(&["verify", "--deep"]).expect(0).shows("0 errors");
+}
