@@ -1,7 +1,7 @@
 //! What must not be lost: it waits in the spool as a claim while it is being appended, and stays there where it can't be.
 
 use super::error::{Failed, RecordError};
-use super::known::{Known, walk_back};
+use super::known::Known;
 use super::{Appended, Draft, Next, Recorder};
 use crate::core::attempt::Attempt;
 use crate::core::log::late::{Claim, LARGEST_CLAIM};
@@ -143,24 +143,24 @@ impl Recorder<'_> {
         let wanted = search.claim.record();
         let is_start = wanted.status == Some(Status::Running);
         let (checked, since, mut start) = (search.checked.take(), search.since, search.start);
-        let found = walk_back(self.store, tip.newest.commit(), deadline, &mut |entry| {
-            if Some(&entry.commit) == checked.as_ref() {
-                return Some(None);
+        let mut found = None;
+        known.walk_until(deadline, &mut |step| {
+            if Some(step.commit()) == checked.as_ref() {
+                return false;
             }
-            let verified = known.verified(entry).ok()?;
-            let record = verified.record();
+            let record = step.record();
             // the end of a start that was not there is all of it
             let tells_all = is_start && record.finishes.is_none() && record.finishes_id.as_ref() == Some(&wanted.id);
             if record.id == wanted.id || tells_all || is_same_end(record, wanted) {
-                return Some(Some(record.seq));
+                found = Some(record.seq);
             }
             if wanted.finishes_id.as_ref() == Some(&record.id) {
                 start = Some(record.seq);
             }
-            (record.recorded_at.utc() < since).then_some(None)
+            found.is_none() && record.recorded_at.utc() >= since
         })?;
         (search.checked, search.start) = (Some(tip.newest.commit().clone()), start);
-        Ok(found.flatten())
+        Ok(found)
     }
 }
 

@@ -1,0 +1,86 @@
+//! What was recorded meanwhile, and by whom, does not lose what waits in a spool, and does not write it twice.
+
+use crate::support::env::{Output, TestEnv};
+use crate::support::git_server::{Failure, Fault, GitServer, Step};
+use crate::support::history::{PastLog, name};
+use deploy_record::core::log::late::Claim;
+use deploy_record::core::record::{Digest, Status};
+use deploy_record::recorder::random_id;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+fn down(server: &GitServer, step: Step) {
+    server.inject(Fault { step, failure: Failure::HtmlError(503), times: usize::MAX });
+}
+
+fn record(env: &TestEnv, version: &str) -> Output {
+    env.deploy_record(&["record", "-e", "production", "--version", version, "--status", "success", "--timeout", "3"])
+}
+
+fn spool(env: &TestEnv) -> PathBuf {
+    env.path().join(".deploy-record/spool")
+}
+
+/// The claims that wait, a job's or a person's, the starts first.
+fn claims(env: &TestEnv) -> Vec<PathBuf> {
+    let directories = [spool(env), env.path().join(".git/deploy-record/spool")];
+    let entries = directories.iter().flat_map(|directory| std::fs::read_dir(directory).into_iter().flatten().flatten());
+    let paths = entries.map(|entry| entry.path());
+    let mut claims: Vec<_> = paths.filter(|path| path.extension().is_some_and(|extension| extension == "json")).collect();
+    claims.sort_by_key(|path| !std::fs::read_to_string(path).expect("a claim").contains("\"running\""));
+    claims
+}
+
+fn copy(claim: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    let name = claim.file_name().expect("a name");
+    std::fs::copy(claim, to.join(name)).expect("copied");
+    std::fs::copy(claim.with_extension("json.sig"), to.join(name).with_extension("json.sig")).expect("copied");
+}
+
+fn sign(env: &TestEnv, key: &Path, claim: &Path) {
+    let (key, claim) = (key.display().to_string(), claim.display().to_string());
+    let arguments = ["-q", "-Y", "sign", "-n", "deploy-record-spool", "-f", &key, &claim];
+    assert_eq!(env.run(OsStr::new("ssh-keygen"), &arguments, b"").code, 0);
+}
+
+#[test]
+fn a_record_that_was_passed_over_does_not_count_as_being_there() {
+    let server = GitServer::http();
+    let env = TestEnv::gitlab_job(&server);
+    record(&env, "1").expect(0);
+    down(&server, Step::Any);
+    record(&env, "2").expect(3).says("SPOOLED");
+    server.clear_faults();
+    copy(&claims(&env)[0], &env.beside("copy"));
+    env.deploy_record(&["replay", &env.beside("copy").display().to_string()]).expect(0).shows("record 2");
+    // the branch was rewound, went on otherwise, and somebody put the commit of record 2 on top of that
+    let repository = server.repository().display().to_string();
+    let git = |arguments: &[&str]| env.git(&[&["-C", &repository], arguments].concat());
+    let (tree, message) = (git(&["rev-parse", "deploy-log^{tree}"]), git(&["log", "-1", "--format=%B", "deploy-log"]));
+    git(&["update-ref", "refs/heads/deploy-log", "deploy-log~1"]);
+    record(&env, "3").expect(0);
+    let commit = git(&["commit-tree", &tree, "-p", "deploy-log", "-m", &message]);
+    git(&["update-ref", "refs/heads/deploy-log", &commit]);
+    env.deploy_record(&["recover", "--reason", "a mirror pushed back"]).expect(0).says("record 3: recovery");
+    env.deploy_record(&["replay"]).expect(0).shows("record 4");
+    assert!(claims(&env).is_empty());
+    env.deploy_record(&["verify"]).expect(0).shows("verified: 4 records");
+}
+
+#[test]
+fn a_claim_is_not_looked_for_across_damage() {
+    let log = PastLog::new();
+    log.append(10, log.done("production", "1", Status::Success, 10));
+    log.forge_with(9, log.done("production", "2", Status::Success, 9), |record| record.prev = Digest::of(b"another"));
+    log.append(8, log.done("production", "3", Status::Success, 8));
+    let mut record = log.done("production", "4", Status::Success, 7);
+    (record.id, record.signer, record.recorded_at) = (random_id().expect("an id"), name("ci:main"), log.ago(7));
+    let claim = log.env.beside("4.json");
+    std::fs::write(&claim, Claim::bytes_of(&record)).expect("written");
+    sign(&log.env, Path::new(&log.key_of("ci:main")), &claim);
+    let key = log.key_of("ci:main");
+    let replay = ["replay", &claim.display().to_string(), "--key", &key, "--principal", "ci:main"];
+    log.run(&replay).expect(3).shows("LEFT").shows("is not what it should be");
+    assert!(claim.exists());
+}
