@@ -2,7 +2,7 @@
 
 use super::capture::{DeliveryArgs, Target, not_recorded, parse_check};
 use super::context::Context;
-use super::ending::{self, Started};
+use super::ending::{self, Started, ended_otherwise};
 use super::exit::{Exit, Failure};
 use super::settings::Settings;
 use super::writer::LogWriter;
@@ -351,10 +351,4 @@ impl Log<'_> {
                 .hint("a deployment that was not started on record is recorded with `deploy-record record`")),
         }
     }
-}
-
-fn ended_otherwise(start: u64, end: u64, status: Option<Status>) -> Failure {
-    let words = status.map_or_else(|| "ended".to_owned(), |status| format!("ended as {status}"));
-    Failure::usage(anyhow!("record {start} {words} in record {end}, and a deployment ends once"))
-        .hint(format!("`deploy-record annotate {end} --note TEXT` adds a correction"))
 }

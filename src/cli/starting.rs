@@ -48,8 +48,9 @@ pub fn begin(ctx: &Context, writer: &LogWriter, delivery: &Delivery, begin: Begi
     if begin == Begin::Once
         && let Some(waiting) =
             waiting_start(writer, &delivery.without_log(Progress::begun(Time::new(ctx.now())), &writer.settings))?
+        && let Some(begun) = begun_before(ctx, writer, waiting)?
     {
-        return begun_before(ctx, writer, waiting);
+        return Ok(begun);
     }
     let at = Time::new(ctx.now());
     let id = random_id().map_err(Failure::unable)?;
@@ -111,23 +112,23 @@ fn waiting_start(writer: &LogWriter, start: &Record) -> Result<Option<(Held, Cla
     Ok(writer.spool.waiting().map_err(Failure::unable)?.into_iter().find_map(open))
 }
 
-/// Appends the start that waited, or leaves it where it is.
-fn begun_before(ctx: &Context, writer: &LogWriter, (held, claim): (Held, Claim)) -> Result<Begun, Failure> {
-    let seq = match writer.recorder().replay(&claim, writer.deadline()) {
+/// Appends the start that waited, or leaves it where it is; `None` where somebody replayed it before, and the log tells the rest.
+fn begun_before(ctx: &Context, writer: &LogWriter, (held, claim): (Held, Claim)) -> Result<Option<Begun>, Failure> {
+    let begun = match writer.recorder().replay(&claim, writer.deadline()) {
         Ok(Appended::New(receipt)) => {
             view::announce(ctx, &receipt, &writer.settings);
-            receipt.record.seq
+            Some(Begun::InLog { seq: receipt.record.seq, record: Box::new(receipt.record) })
         }
-        Ok(Appended::Already(seq)) => seq,
+        Ok(Appended::Already(_)) => None,
         Err(because) if because.is_unreachable() => {
             view::announce_spooled(ctx, Spooled { path: held.path().to_owned(), because });
-            return Ok(Begun::InSpool { held, record: Box::new(claim.record().clone()) });
+            return Ok(Some(Begun::InSpool { held, record: Box::new(claim.record().clone()) }));
         }
         Err(because) => return Err(because.into()),
     };
     // one that can't be removed is found to be in the log when it is replayed
     let _ = held.remove();
-    Ok(Begun::InLog { seq, record: Box::new(claim.record().clone()) })
+    Ok(begun)
 }
 
 /// The deployments that began in the same place and have no end.

@@ -17,6 +17,14 @@ fn record(env: &TestEnv, version: &str) -> Output {
     env.deploy_record(&["record", "-e", "production", "--version", version, "--status", "success", "--timeout", "3"])
 }
 
+fn start(env: &TestEnv) -> Output {
+    env.deploy_record(&["start", "-e", "production", "--version", "1", "--timeout", "3"])
+}
+
+fn finish(env: &TestEnv, status: &str) -> Output {
+    env.deploy_record(&["finish", "-e", "production", "--status", status, "--timeout", "3"])
+}
+
 fn spool(env: &TestEnv) -> PathBuf {
     env.path().join(".deploy-record/spool")
 }
@@ -43,6 +51,21 @@ fn sign(env: &TestEnv, key: &Path, claim: &Path) {
     let arguments = ["-q", "-Y", "sign", "-n", "deploy-record-spool", "-f", &key, &claim];
     assert_eq!(env.run(OsStr::new("ssh-keygen"), &arguments, b"").code, 0);
 }
+
+/// The same place, worked in by hand: the log is named, and the project is known by its path alone.
+fn by_hand(server: &GitServer, env: &mut TestEnv) {
+    env.unset("GITLAB_CI");
+    env.set("DEPLOY_RECORD_LOG", &server.project_url());
+    env.set("DEPLOY_RECORD_TOKEN", server.job_token());
+    env.set("DEPLOY_RECORD_PRINCIPAL", "ci:main");
+}
+
+fn in_job(env: &mut TestEnv) {
+    env.set("GITLAB_CI", "true");
+    env.unset("DEPLOY_RECORD_LOG");
+}
+
+const BY_HAND: [&str; 6] = ["-e", "production", "--project", "grp/app", "--timeout", "3"];
 
 #[test]
 fn a_record_that_was_passed_over_does_not_count_as_being_there() {
@@ -83,4 +106,85 @@ fn a_claim_is_not_looked_for_across_damage() {
     let replay = ["replay", &claim.display().to_string(), "--key", &key, "--principal", "ci:main"];
     log.run(&replay).expect(3).shows("LEFT").shows("is not what it should be");
     assert!(claim.exists());
+}
+
+#[test]
+fn an_end_is_the_end_of_its_start_though_the_projects_number_is_known_by_now() {
+    let server = GitServer::http();
+    let mut env = TestEnv::gitlab_job(&server);
+    by_hand(&server, &mut env);
+    env.deploy_record(&[&["start", "--version", "1"], &BY_HAND[..]].concat()).expect(0).shows("record 1");
+    down(&server, Step::RefsForPush);
+    let end = [&["finish", "--status", "success"], &BY_HAND[..]].concat();
+    env.deploy_record(&end).expect(3).says("SPOOLED");
+    server.clear_faults();
+    in_job(&mut env);
+    env.deploy_record(&["record", "-e", "staging", "--version", "1", "--status", "success"]).expect(0);
+    by_hand(&server, &mut env);
+    env.deploy_record(&["replay"]).expect(0).shows("record 3");
+    let records = env.records(server.repository());
+    assert_eq!((&records[1]["project"]["id"], &records[2]["finishes"]), (&42.into(), &1.into()));
+    env.deploy_record(&["verify", "--deep"]).expect(0).shows("0 errors, 0 notices");
+}
+
+#[test]
+fn an_end_says_of_its_place_what_the_start_says_that_waited_with_it() {
+    for is_replayed in [false, true] {
+        let server = GitServer::http();
+        let mut env = TestEnv::gitlab_job(&server);
+        by_hand(&server, &mut env);
+        down(&server, Step::Any);
+        env.deploy_record(&[&["start", "--version", "1"], &BY_HAND[..]].concat()).expect(0).shows("spooled");
+        let end = [&["finish", "--status", "success"], &BY_HAND[..]].concat();
+        server.clear_faults();
+        in_job(&mut env);
+        env.deploy_record(&["record", "-e", "staging", "--version", "1", "--status", "success"]).expect(0);
+        by_hand(&server, &mut env);
+        if is_replayed {
+            copy(&claims(&env)[0], &env.beside("copy"));
+            env.deploy_record(&["replay", &env.beside("copy").display().to_string()]).expect(0).shows("record 2");
+        }
+        env.deploy_record(&end).expect(0).says("record 3:");
+        let records = env.records(server.repository());
+        assert_eq!((&records[1]["project"]["id"], &records[2]["finishes"]), (&42.into(), &2.into()));
+        assert!(claims(&env).is_empty());
+        env.deploy_record(&["verify", "--deep"]).expect(0).shows("0 errors, 0 notices");
+    }
+}
+
+#[test]
+fn an_end_that_was_replayed_before_its_start_is_found_when_it_is_told_again() {
+    for (status, code) in [("success", 0), ("failed", 2)] {
+        let server = GitServer::http();
+        let env = TestEnv::gitlab_job(&server);
+        down(&server, Step::Any);
+        start(&env).expect(0).shows("spooled");
+        finish(&env, "success").expect(3).says("SPOOLED");
+        server.clear_faults();
+        let end = claims(&env)[1].clone();
+        env.deploy_record(&["replay", &end.display().to_string()]).expect(0).shows("record 1");
+        finish(&env, status).expect(code).says(if code == 0 { "recorded before: record 1" } else { "as success in record 1" });
+        assert!(claims(&env).is_empty());
+        assert_eq!(env.records(server.repository()).len(), 1);
+        // a retried job deploys again
+        start(&env).expect(0).shows("record 2");
+        env.deploy_record(&["verify"]).expect(0).shows("0 errors");
+    }
+}
+
+#[test]
+fn an_end_that_was_told_again_after_its_start_was_replayed_is_not_replayed() {
+    let server = GitServer::http();
+    let mut env = TestEnv::gitlab_job(&server);
+    by_hand(&server, &mut env);
+    down(&server, Step::Any);
+    start(&env).expect(0).shows("spooled");
+    finish(&env, "success").expect(3).says("SPOOLED");
+    server.clear_faults();
+    let start = claims(&env)[0].clone();
+    env.deploy_record(&["replay", &start.display().to_string()]).expect(0).shows("record 1");
+    finish(&env, "success").expect(0).says("record 2:");
+    env.deploy_record(&["replay"]).expect(0).shows("already record 2");
+    assert_eq!(env.records(server.repository()).len(), 2);
+    env.deploy_record(&["verify"]).expect(0).shows("0 errors, 0 notices");
 }
