@@ -132,6 +132,7 @@ impl Recorder<'_> {
         if let Some(seq) = self.look_for(search, known, deadline)? {
             return Ok(Next::Already(seq));
         }
+        refuse_far_ahead(claim.record().recorded_at, (self.now)())?;
         let path = claim.record().project.as_ref().and_then(|project| project.path.as_ref());
         let (start, project) = match &search.start {
             // an end is about the place that its start is about, whatever became known of it since
@@ -205,6 +206,17 @@ fn earliest(claim: &Record, now: DateTime<Utc>) -> DateTime<Utc> {
     let times = [Some(claim.recorded_at), claim.started_at];
     let made = times.into_iter().flatten().map(Time::utc).fold(now, DateTime::min);
     made.checked_sub_signed(WRONGEST_CLOCK).unwrap_or(made)
+}
+
+/// A claim that is farther ahead of the clock than its record is looked for waits: a copy of it that is replayed once that time has
+/// come would not find what was appended now.
+fn refuse_far_ahead(at: Time, now: DateTime<Utc>) -> Result<(), RecordError> {
+    let from = at.utc().checked_sub_signed(WRONGEST_CLOCK).unwrap_or(at.utc());
+    if now >= from {
+        return Ok(());
+    }
+    let (now, from) = (Time::new(now), Time::new(from));
+    Err(RecordError::Clock(format!("the claim is from {at}, and it is {now} here; it can be replayed from {from} on")))
 }
 
 fn keep(held: Result<Held, RecordError>, because: RecordError) -> Result<Spooled, RecordError> {

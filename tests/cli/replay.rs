@@ -188,3 +188,31 @@ fn an_end_that_was_told_again_after_its_start_was_replayed_is_not_replayed() {
     assert_eq!(env.records(server.repository()).len(), 2);
     env.deploy_record(&["verify"]).expect(0).shows("0 errors, 0 notices");
 }
+
+#[test]
+fn a_claim_of_a_clock_that_is_far_ahead_waits_until_it_can_be_told_from_its_copies() {
+    let server = GitServer::http();
+    let env = TestEnv::gitlab_job(&server);
+    down(&server, Step::Any);
+    record(&env, "1").expect(3).says("SPOOLED");
+    server.clear_faults();
+    let claim = claims(&env)[0].clone();
+    let original = std::fs::read_to_string(&claim).expect("a claim");
+    let sign_as_of = |days: i64| {
+        let at = chrono::Utc::now() + chrono::TimeDelta::days(days);
+        let line = format!("  \"recorded_at\": \"{}\",", at.format("%Y-%m-%dT%H:%M:%SZ"));
+        let is_time = |text: &str| text.starts_with("  \"recorded_at\"");
+        let lines = original.lines().map(|text| if is_time(text) { line.clone() } else { text.to_owned() });
+        std::fs::write(&claim, lines.collect::<Vec<_>>().join("\n") + "\n").expect("written");
+        std::fs::remove_file(claim.with_extension("json.sig")).expect("removed");
+        sign(&env, &env.beside("ci"), &claim);
+    };
+    sign_as_of(400);
+    env.deploy_record(&["replay"]).expect(3).shows("LEFT").shows("the clock is wrong").shows("can be replayed from");
+    assert_eq!(claims(&env).len(), 1);
+    sign_as_of(20);
+    copy(&claim, &env.beside("copy"));
+    env.deploy_record(&["replay"]).expect(0).shows("record 1");
+    env.deploy_record(&["replay", &env.beside("copy").display().to_string()]).expect(0).shows("already record 1");
+    env.deploy_record(&["verify"]).expect(0).shows("verified: 1 record");
+}
