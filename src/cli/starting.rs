@@ -22,13 +22,13 @@ pub enum Begin {
     Once,
 }
 
-/// A start that was recorded, and the record as it was made.
+/// A start that was recorded.
 pub enum Begun {
     /// In the log.
     InLog {
         /// Its number.
         seq: u64,
-        /// The record.
+        /// The record; without its place in the log where it was there already and can't be read.
         record: Box<Record>,
     },
     /// In the spool: the log could not be reached.
@@ -68,12 +68,22 @@ pub fn begin(ctx: &Context, writer: &LogWriter, delivery: &Delivery, begin: Begi
             unended.iter().for_each(|open| say_unended(ctx, open));
             Ok(Begun::InLog { seq: receipt.record.seq, record: Box::new(receipt.record) })
         }
-        (Ok(Appended::Already(seq)), Some(record)) => Ok(Begun::InLog { seq, record: Box::new(record) }),
+        (Ok(Appended::Already(seq)), Some(made)) => {
+            let record = in_log(writer, seq).unwrap_or(made);
+            Ok(Begun::InLog { seq, record: Box::new(record) })
+        }
         (Ok(Appended::Already(_)), None) => unreachable!("what is there already was made before it was compared"),
         (Err(because), _) => {
             without_log(ctx, writer, &id, delivery.without_log(Progress::begun(at), &writer.settings), because)
         }
     }
+}
+
+/// The start as it is in the log, where it can be read.
+fn in_log(writer: &LogWriter, seq: u64) -> Option<Record> {
+    let recorder = writer.recorder();
+    let known = recorder.known(writer.deadline()).ok()?;
+    known.find_start(seq).ok()?.record
 }
 
 fn without_log(ctx: &Context, writer: &LogWriter, id: &Id, start: Record, because: RecordError) -> Result<Begun, Failure> {

@@ -216,3 +216,22 @@ fn a_claim_of_a_clock_that_is_far_ahead_waits_until_it_can_be_told_from_its_copi
     env.deploy_record(&["replay", &env.beside("copy").display().to_string()]).expect(0).shows("already record 1");
     env.deploy_record(&["verify"]).expect(0).shows("verified: 1 record");
 }
+
+#[test]
+fn a_start_that_is_told_twice_can_be_ended_while_the_log_is_down() {
+    for is_note_lost in [false, true] {
+        let server = GitServer::http();
+        let env = TestEnv::gitlab_job(&server);
+        start(&env).expect(0).shows("record 1");
+        if is_note_lost {
+            std::fs::remove_file(spool(&env).join("1.started")).expect("a note");
+        }
+        start(&env).expect(0).shows("record 1");
+        down(&server, Step::Any);
+        finish(&env, "success").expect(3).says("SPOOLED");
+        server.clear_faults();
+        env.deploy_record(&["replay"]).expect(0).shows("record 2");
+        assert_eq!(env.records(server.repository())[1]["finishes"], 1);
+        env.deploy_record(&["verify"]).expect(0).shows("0 errors, 0 notices");
+    }
+}
