@@ -4,14 +4,15 @@ use super::capture::{Delivery, Progress};
 use super::context::Context;
 use super::exit::Failure;
 use super::view;
-use super::writer::LogWriter;
+use super::writer::{LogWriter, hold};
 use crate::config::Unreachable;
 use crate::core::log::late::Claim;
 use crate::core::record::{ClassName, Id, Record, Status, Time};
 use crate::core::state::{OpenStart, PlaceKey};
 use crate::core::time::ago;
 use crate::recorder::{Appended, Draft, Known, RecordError, Spooled, random_id};
-use crate::spool::Held;
+use crate::spool::{self, Held};
+use std::path::PathBuf;
 
 /// What a start is that the same job recorded before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,14 +113,15 @@ fn waiting_start(writer: &LogWriter, start: &Record) -> Result<Option<(Held, Cla
     if job(start).is_none() {
         return Ok(None);
     }
-    let open = |path: std::path::PathBuf| {
-        let held = Held::take(&path).ok()?;
-        let (bytes, signature) = held.read().ok()?;
+    let open = |path: PathBuf| {
+        let (bytes, signature) = spool::look_at(&path).ok()?;
         let claim = Claim::open(&bytes, &signature, &writer.settings.trust).ok()?;
         let is_it = claim.record().status == Some(Status::Running) && facts(claim.record()) == facts(start);
-        is_it.then_some((held, claim))
+        is_it.then_some((path, claim))
     };
-    Ok(writer.spool.waiting().map_err(Failure::unable)?.into_iter().find_map(open))
+    let found = writer.spool.waiting().map_err(Failure::unable)?.into_iter().find_map(open);
+    let Some((path, claim)) = found else { return Ok(None) };
+    Ok(hold(&path)?.map(|held| (held, claim)))
 }
 
 /// Appends the start that waited, or leaves it where it is; `None` where somebody replayed it before, and the log tells the rest.

@@ -235,3 +235,38 @@ fn a_start_that_is_told_twice_can_be_ended_while_the_log_is_down() {
         env.deploy_record(&["verify"]).expect(0).shows("0 errors, 0 notices");
     }
 }
+
+#[test]
+fn a_start_that_another_process_works_on_is_not_taken_for_missing() {
+    let server = GitServer::http();
+    let env = TestEnv::gitlab_job(&server);
+    down(&server, Step::Any);
+    start(&env).expect(0).shows("spooled");
+    server.clear_faults();
+    let claim = std::fs::File::open(&claims(&env)[0]).expect("a claim");
+    claim.lock().expect("locked");
+    finish(&env, "success").expect(3).says("another process is working on it").says("try again");
+    start(&env).expect(3).says("another process is working on it").says("try again");
+    drop(claim);
+    finish(&env, "success").expect(0).says("record 2:");
+    env.deploy_record(&["verify"]).expect(0).shows("0 errors, 0 notices");
+}
+
+#[test]
+fn what_is_no_file_in_a_spool_holds_nobody_up() {
+    let server = GitServer::http();
+    let env = TestEnv::gitlab_job(&server);
+    down(&server, Step::Any);
+    record(&env, "1").expect(3).says("SPOOLED");
+    let claim = claims(&env)[0].clone();
+    let pipe = |path: &Path| assert_eq!(env.run(OsStr::new("mkfifo"), &[&path.display().to_string()], b"").code, 0);
+    std::fs::copy(&claim, spool(&env).join("a.json")).expect("copied");
+    for name in ["a.json.sig", "b.json", "7.started"] {
+        pipe(&spool(&env).join(name));
+    }
+    finish(&env, "success").expect(3);
+    server.clear_faults();
+    env.deploy_record(&["replay"]).expect(3).shows("is no file").shows("record 1");
+    env.deploy_record(&["replay", &spool(&env).join("b.json").display().to_string()]).expect(3).says("can't read");
+    assert_eq!(env.records(server.repository()).len(), 1);
+}
