@@ -25,7 +25,7 @@ pub use whole::Verification;
 
 use crate::core::checkpoint::Checkpoint;
 use crate::core::finding::Code;
-use crate::core::log::entry::{self, Trust};
+use crate::core::log::entry::Trust;
 use crate::core::log::late;
 use crate::core::record::shape::FieldType as _;
 use crate::core::record::{CommitId, Digest, Id, Line, Record, SCHEMA, Status, Time};
@@ -37,7 +37,6 @@ use crate::signer::Signer;
 use crate::store::{LogStore, PublishError, StoreError};
 use chrono::{DateTime, TimeDelta, Utc};
 use error::Failed;
-use known::walk_back;
 use std::time::Duration;
 
 /// How far behind its predecessor, or off the server's clock, a record's clock may be.
@@ -151,10 +150,7 @@ impl Recorder<'_> {
         let Some(sent) = attempts.sent else { return Err(failed) };
         // the last look, before anybody is told that it is not there
         let known = self.known(Deadline::after(LAST_LOOK));
-        match known
-            .map_err(Failed::from)
-            .and_then(|known| self.look_up(id, known.tip.as_ref(), &sent, Deadline::after(LAST_LOOK)))
-        {
+        match known.map_err(Failed::from).and_then(|known| self.look_up(id, &known, &sent, Deadline::after(LAST_LOOK))) {
             Ok(Some(receipt)) => Ok(Appended::New(Box::new(receipt))),
             Ok(None) if !sent.may_land => Err(failed),
             _ => Err(RecordError::Unknown { log: self.store.description(), id: id.clone() }),
@@ -206,7 +202,7 @@ impl Recorder<'_> {
         };
         let tip = known.tip.as_ref();
         if let Some(sent) = &mut attempts.sent {
-            if let Some(receipt) = self.look_up(id, tip, sent, exchange)? {
+            if let Some(receipt) = self.look_up(id, &known, sent, exchange)? {
                 return Ok(Appended::New(Box::new(receipt)));
             }
             sent.may_land &= sent.base == known.head;
@@ -263,7 +259,7 @@ impl Recorder<'_> {
                 let is_answered = matches!(error, RemoteError::Status { code: 400..500, .. });
                 let other_may = attempts.sent.as_ref().is_some_and(|sent| sent.may_land && sent.base == base);
                 let may_land = !is_answered || other_may;
-                attempts.sent = Some(Sent { base, may_land, redacted: receipt.redacted.clone() });
+                attempts.sent = Some(Sent { base, seq: receipt.record.seq, may_land, redacted: receipt.redacted.clone() });
                 if is_answered {
                     // somebody on the way said no, maybe after the server said yes
                     let log = self.store.description();
@@ -360,17 +356,14 @@ impl Recorder<'_> {
         Ok(record)
     }
 
-    /// Looks for our record among those that came after the tip that it was built on.
-    fn look_up(&self, id: &Id, tip: Option<&Tip>, sent: &Sent, deadline: Deadline) -> Result<Option<Receipt>, Failed> {
-        let Some(tip) = tip else { return Ok(None) };
-        let found = walk_back(self.store, tip.newest.commit(), deadline, &mut |entry| {
-            if Some(&entry.commit) == sent.base.as_ref() {
-                return Some(None);
-            }
-            let verified = entry::inspect(entry, self.trust, 0).verified().ok()?;
-            (verified.record().id == *id).then_some(Some(verified))
+    /// Looks for our record among the links of the chain that came after the one that it was built on.
+    fn look_up(&self, id: &Id, known: &Known, sent: &Sent, deadline: Deadline) -> Result<Option<Receipt>, Failed> {
+        let mut found = None;
+        known.walk_until(deadline, &mut |step| {
+            found = (step.record().id == *id).then(|| step.clone());
+            found.is_none() && step.record().seq > sent.seq
         })?;
-        Ok(found.flatten().map(|verified| Receipt {
+        Ok(found.map(|verified| Receipt {
             record: verified.record().clone(),
             checkpoint: Checkpoint {
                 log: verified.record().log.clone(),
@@ -418,6 +411,8 @@ struct Written {
 struct Sent {
     /// The tip that our record was built on: it can only come right after that.
     base: Option<CommitId>,
+    /// The number that it has there.
+    seq: u64,
     /// Whether the push may still come through: as long as the branch stands at that tip.
     may_land: bool,
     redacted: Vec<String>,

@@ -144,7 +144,7 @@ impl Held {
     /// # Errors
     /// Where another process holds it, or it is gone.
     pub fn take(path: &Path) -> Result<Held, HoldError> {
-        let file = File::open(path)?;
+        let file = open(path)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(HoldError::Busy),
@@ -163,10 +163,9 @@ impl Held {
     /// The claim's bytes and its signature.
     ///
     /// # Errors
-    /// Where one of the two can't be read.
+    /// As [`look_at`].
     pub fn read(&self) -> io::Result<(Vec<u8>, String)> {
-        let signature = String::from_utf8(read(&signature_of(&self.path))?);
-        Ok((read(&self.path)?, signature.map_err(|_| io::Error::other("its signature is no text"))?))
+        look_at(&self.path)
     }
 
     /// Makes sure that it outlives a crash of the machine.
@@ -192,15 +191,28 @@ impl Held {
     }
 }
 
+/// The bytes of a claim and its signature, whoever holds it.
+///
+/// # Errors
+/// Where one of the two can't be read.
+pub fn look_at(claim: &Path) -> io::Result<(Vec<u8>, String)> {
+    let signature = String::from_utf8(read(&signature_of(claim))?);
+    Ok((read(claim)?, signature.map_err(|_| io::Error::other("its signature is no text"))?))
+}
+
 /// A file's bytes, up to the most that one has.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
-    // a pipe would never end
+    let mut bytes = Vec::new();
+    open(path)?.take(LARGEST_FILE).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    // a pipe would wait for a writer for ever
     if !std::fs::metadata(path)?.is_file() {
         return Err(io::Error::other(format!("`{}` is no file", path.display())));
     }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(LARGEST_FILE).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    File::open(path)
 }
 
 fn is_old_file(path: &Path) -> bool {

@@ -61,18 +61,20 @@ fn after_its_start(ctx: &Context, writer: &LogWriter, held: Held, end: Record, k
     let recorder = writer.recorder();
     let (bytes, signature) = held.read().map_err(|error| lost_claim(&held, &error))?;
     let claim = Claim::open(&bytes, &signature, &writer.settings.trust).map_err(|problem| lost_claim(&held, &problem))?;
-    match recorder.replay(&claim, writer.deadline()) {
-        Ok(appended) => {
-            let seq = match appended {
-                Appended::New(receipt) => {
-                    view::announce(ctx, &receipt, &writer.settings);
-                    receipt.record.seq
-                }
-                Appended::Already(seq) => seq,
-            };
+    match append_start(ctx, writer, &claim) {
+        Ok(Standing::Open(start)) => {
             // one that can't be removed is found to be in the log when it is replayed
             let _ = held.remove();
-            append(writer, Record { finishes: Some(seq), ..end }, keeps)
+            // the log may have known more of the place than the claim
+            append(writer, Record { finishes: Some(start.seq), project: start.project, ..end }, keeps)
+        }
+        Ok(Standing::Ended { start, end: seq, status }) => {
+            let _ = held.remove();
+            if status == end.status {
+                Ok(Kept::InLog(Appended::Already(seq)))
+            } else {
+                Err(ended_otherwise(start, seq, status))
+            }
         }
         Err(because) => {
             let id = random_id().map_err(Failure::unable)?;
@@ -81,6 +83,48 @@ fn after_its_start(ctx: &Context, writer: &LogWriter, held: Held, end: Record, k
             Ok(Kept::InSpool(spooled))
         }
     }
+}
+
+/// How a start that waited stands in the log.
+enum Standing {
+    /// It is there, and has no end.
+    Open(Box<Record>),
+    /// Somebody replayed it and its end before. An end whose start was not there is both.
+    Ended {
+        /// The record of the start.
+        start: u64,
+        /// The record of the end.
+        end: u64,
+        /// How it ended.
+        status: Option<Status>,
+    },
+}
+
+/// Appends the start that waits, where it is not in the log.
+fn append_start(ctx: &Context, writer: &LogWriter, claim: &Claim) -> Result<Standing, RecordError> {
+    let recorder = writer.recorder();
+    let seq = match recorder.replay(claim, writer.deadline())? {
+        Appended::New(receipt) => {
+            view::announce(ctx, &receipt, &writer.settings);
+            return Ok(Standing::Open(Box::new(receipt.record)));
+        }
+        Appended::Already(seq) => seq,
+    };
+    let found = recorder.known(writer.deadline())?.find_start(seq)?;
+    let is_start = |record: &Record| record.status == Some(Status::Running);
+    match (found.record, found.closed_by) {
+        (Some(record), None) if is_start(&record) => Ok(Standing::Open(Box::new(record))),
+        (Some(record), None) => Ok(Standing::Ended { start: seq, end: seq, status: record.status }),
+        (Some(_), Some((end, status))) => Ok(Standing::Ended { start: seq, end, status }),
+        (None, _) => Err(RecordError::Other(anyhow!("record {seq} was in the log a moment ago, and is not any more"))),
+    }
+}
+
+/// A deployment that ended in another way before.
+pub fn ended_otherwise(start: u64, end: u64, status: Option<Status>) -> Failure {
+    let words = status.map_or_else(|| "ended".to_owned(), |status| format!("ended as {status}"));
+    Failure::usage(anyhow!("record {start} {words} in record {end}, and a deployment ends once"))
+        .hint(format!("`deploy-record annotate {end} --note TEXT` adds a correction"))
 }
 
 fn lost_claim(held: &Held, problem: &dyn std::fmt::Display) -> Failure {

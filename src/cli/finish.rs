@@ -2,19 +2,20 @@
 
 use super::capture::{DeliveryArgs, Target, not_recorded, parse_check};
 use super::context::Context;
-use super::ending::{self, Started};
+use super::ending::{self, Started, ended_otherwise};
 use super::exit::{Exit, Failure};
 use super::settings::Settings;
-use super::writer::LogWriter;
+use super::writer::{LogWriter, hold};
 use super::{Format, view};
 use crate::core::log::late::Claim;
 use crate::core::record::{ChangeNote, Check, CommitId, Provenance, Record, Status, Strength, Text, Time};
 use crate::core::state::{OpenStart, PlaceKey};
 use crate::recorder::{Appended, Found, Kept, Known, RecordError};
 use crate::repo::Checkout;
-use crate::spool::{Held, Spool};
+use crate::spool::{self, Held, Spool};
 use anyhow::anyhow;
 use clap::Args;
+use std::path::PathBuf;
 
 /// Record how a deployment ended that `start` recorded.
 ///
@@ -252,16 +253,16 @@ fn facts(record: &Record) -> (Option<u64>, Option<u64>, Option<CommitId>) {
 fn waiting(wanted: &Wanted, settings: &Settings, spool: &Spool) -> Result<Option<(Held, Record)>, Failure> {
     let Wanted::Mine(mine) = wanted else { return Ok(None) };
     let place = mine.target.key(None);
-    let start = |path: std::path::PathBuf| {
-        let held = Held::take(&path).ok()?;
-        let (bytes, signature) = held.read().ok()?;
+    let start = |path: PathBuf| {
+        let (bytes, signature) = spool::look_at(&path).ok()?;
         let record = Claim::open(&bytes, &signature, &settings.trust).ok()?.record().clone();
         let is_start = record.status == Some(Status::Running) && PlaceKey::of(&record).as_ref() == Some(&place);
-        is_start.then_some((held, record))
+        is_start.then_some((path, record))
     };
     let paths = spool.waiting().map_err(Failure::unable)?;
     let starts = mine.choose(paths.into_iter().filter_map(start).collect(), |(_, record)| facts(record));
-    one(starts, |(held, _)| held.path().display().to_string())
+    let Some((path, record)) = one(starts, |(path, _)| path.display().to_string())? else { return Ok(None) };
+    Ok(hold(&path)?.map(|held| (held, record)))
 }
 
 /// The start in the log, from the note that `start` left: the log itself can't be asked.
@@ -351,10 +352,4 @@ impl Log<'_> {
                 .hint("a deployment that was not started on record is recorded with `deploy-record record`")),
         }
     }
-}
-
-fn ended_otherwise(start: u64, end: u64, status: Option<Status>) -> Failure {
-    let words = status.map_or_else(|| "ended".to_owned(), |status| format!("ended as {status}"));
-    Failure::usage(anyhow!("record {start} {words} in record {end}, and a deployment ends once"))
-        .hint(format!("`deploy-record annotate {end} --note TEXT` adds a correction"))
 }

@@ -50,7 +50,9 @@ pub fn run(args: &Start, ctx: &Context) -> Result<Exit, Failure> {
     let writer = LogWriter::open(ctx, settings, Some(delivery.environment()))?;
     match starting::begin(ctx, &writer, &delivery, Begin::Once)? {
         Begun::InLog { seq, record } => {
+            let is_whole = record.seq == seq;
             if writer.settings.ci.is_some()
+                && is_whole
                 && let Err(error) = writer.spool.note_start(seq, &record.to_bytes())
             {
                 ctx.ui.verbose(&format!("can't note the start in {}: {error}", writer.spool.directory().display()));

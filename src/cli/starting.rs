@@ -4,14 +4,15 @@ use super::capture::{Delivery, Progress};
 use super::context::Context;
 use super::exit::Failure;
 use super::view;
-use super::writer::LogWriter;
+use super::writer::{LogWriter, hold};
 use crate::config::Unreachable;
 use crate::core::log::late::Claim;
 use crate::core::record::{ClassName, Id, Record, Status, Time};
 use crate::core::state::{OpenStart, PlaceKey};
 use crate::core::time::ago;
 use crate::recorder::{Appended, Draft, Known, RecordError, Spooled, random_id};
-use crate::spool::Held;
+use crate::spool::{self, Held};
+use std::path::PathBuf;
 
 /// What a start is that the same job recorded before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,13 +23,13 @@ pub enum Begin {
     Once,
 }
 
-/// A start that was recorded, and the record as it was made.
+/// A start that was recorded.
 pub enum Begun {
     /// In the log.
     InLog {
         /// Its number.
         seq: u64,
-        /// The record.
+        /// The record; without its place in the log where it was there already and can't be read.
         record: Box<Record>,
     },
     /// In the spool: the log could not be reached.
@@ -48,8 +49,9 @@ pub fn begin(ctx: &Context, writer: &LogWriter, delivery: &Delivery, begin: Begi
     if begin == Begin::Once
         && let Some(waiting) =
             waiting_start(writer, &delivery.without_log(Progress::begun(Time::new(ctx.now())), &writer.settings))?
+        && let Some(begun) = begun_before(ctx, writer, waiting)?
     {
-        return begun_before(ctx, writer, waiting);
+        return Ok(begun);
     }
     let at = Time::new(ctx.now());
     let id = random_id().map_err(Failure::unable)?;
@@ -67,12 +69,22 @@ pub fn begin(ctx: &Context, writer: &LogWriter, delivery: &Delivery, begin: Begi
             unended.iter().for_each(|open| say_unended(ctx, open));
             Ok(Begun::InLog { seq: receipt.record.seq, record: Box::new(receipt.record) })
         }
-        (Ok(Appended::Already(seq)), Some(record)) => Ok(Begun::InLog { seq, record: Box::new(record) }),
+        (Ok(Appended::Already(seq)), Some(made)) => {
+            let record = in_log(writer, seq).unwrap_or(made);
+            Ok(Begun::InLog { seq, record: Box::new(record) })
+        }
         (Ok(Appended::Already(_)), None) => unreachable!("what is there already was made before it was compared"),
         (Err(because), _) => {
             without_log(ctx, writer, &id, delivery.without_log(Progress::begun(at), &writer.settings), because)
         }
     }
+}
+
+/// The start as it is in the log, where it can be read.
+fn in_log(writer: &LogWriter, seq: u64) -> Option<Record> {
+    let recorder = writer.recorder();
+    let known = recorder.known(writer.deadline()).ok()?;
+    known.find_start(seq).ok()?.record
 }
 
 fn without_log(ctx: &Context, writer: &LogWriter, id: &Id, start: Record, because: RecordError) -> Result<Begun, Failure> {
@@ -101,33 +113,34 @@ fn waiting_start(writer: &LogWriter, start: &Record) -> Result<Option<(Held, Cla
     if job(start).is_none() {
         return Ok(None);
     }
-    let open = |path: std::path::PathBuf| {
-        let held = Held::take(&path).ok()?;
-        let (bytes, signature) = held.read().ok()?;
+    let open = |path: PathBuf| {
+        let (bytes, signature) = spool::look_at(&path).ok()?;
         let claim = Claim::open(&bytes, &signature, &writer.settings.trust).ok()?;
         let is_it = claim.record().status == Some(Status::Running) && facts(claim.record()) == facts(start);
-        is_it.then_some((held, claim))
+        is_it.then_some((path, claim))
     };
-    Ok(writer.spool.waiting().map_err(Failure::unable)?.into_iter().find_map(open))
+    let found = writer.spool.waiting().map_err(Failure::unable)?.into_iter().find_map(open);
+    let Some((path, claim)) = found else { return Ok(None) };
+    Ok(hold(&path)?.map(|held| (held, claim)))
 }
 
-/// Appends the start that waited, or leaves it where it is.
-fn begun_before(ctx: &Context, writer: &LogWriter, (held, claim): (Held, Claim)) -> Result<Begun, Failure> {
-    let seq = match writer.recorder().replay(&claim, writer.deadline()) {
+/// Appends the start that waited, or leaves it where it is; `None` where somebody replayed it before, and the log tells the rest.
+fn begun_before(ctx: &Context, writer: &LogWriter, (held, claim): (Held, Claim)) -> Result<Option<Begun>, Failure> {
+    let begun = match writer.recorder().replay(&claim, writer.deadline()) {
         Ok(Appended::New(receipt)) => {
             view::announce(ctx, &receipt, &writer.settings);
-            receipt.record.seq
+            Some(Begun::InLog { seq: receipt.record.seq, record: Box::new(receipt.record) })
         }
-        Ok(Appended::Already(seq)) => seq,
+        Ok(Appended::Already(_)) => None,
         Err(because) if because.is_unreachable() => {
             view::announce_spooled(ctx, Spooled { path: held.path().to_owned(), because });
-            return Ok(Begun::InSpool { held, record: Box::new(claim.record().clone()) });
+            return Ok(Some(Begun::InSpool { held, record: Box::new(claim.record().clone()) }));
         }
         Err(because) => return Err(because.into()),
     };
     // one that can't be removed is found to be in the log when it is replayed
     let _ = held.remove();
-    Ok(Begun::InLog { seq, record: Box::new(claim.record().clone()) })
+    Ok(begun)
 }
 
 /// The deployments that began in the same place and have no end.

@@ -11,9 +11,11 @@ use crate::core::redact::Redactor;
 use crate::http::Deadline;
 use crate::recorder::Recorder;
 use crate::signer::Signer;
-use crate::spool::Spool;
+use crate::spool::{Held, HoldError, Spool};
 use crate::store::LogStore;
 use anyhow::anyhow;
+use std::io::ErrorKind;
+use std::path::Path;
 use std::time::Duration;
 
 /// How long to wait for a server that did not answer a moment ago.
@@ -91,6 +93,19 @@ impl<'a> LogWriter<'a> {
             now: Box::new(|| self.ctx.now()),
             on_retry: Box::new(|problem| self.ctx.ui.verbose(&format!("trying again: {problem}"))),
         }
+    }
+}
+
+/// Holds a claim that waits; `None` where it is gone: somebody has replayed it.
+///
+/// # Errors
+/// Where another process works on it.
+pub fn hold(claim: &Path) -> Result<Option<Held>, Failure> {
+    match Held::take(claim) {
+        Ok(held) => Ok(Some(held)),
+        Err(HoldError::Io(error)) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Failure::unable(anyhow!("the start waits in `{}`, and {error}", claim.display()))
+            .hint("nothing was recorded; try again when that is done")),
     }
 }
 

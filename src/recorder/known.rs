@@ -129,11 +129,6 @@ impl<'a> Known<'a> {
         Ok(found)
     }
 
-    /// The record of one commit of this log, checked by itself.
-    pub(super) fn verified(&self, entry: &RawEntry) -> Result<Verified, RecordError> {
-        verified(self.store, self.trust, entry)
-    }
-
     /// The newest record about a place.
     pub(super) fn newest_at(&self, key: &PlaceKey) -> Result<Option<Pointer>, RecordError> {
         let Some(state) = self.state() else { return Ok(None) };

@@ -6,6 +6,7 @@ use crate::core::finding::{Code, Finding};
 use crate::core::log::entry::{self, Verified};
 use crate::core::record::CommitId;
 use crate::core::state::State;
+use crate::http::Deadline;
 use chrono::{DateTime, Utc};
 
 impl<'a> Known<'a> {
@@ -15,10 +16,15 @@ impl<'a> Known<'a> {
     /// # Errors
     /// Where the history can't be read, or is damaged there.
     pub fn walk(&self, goes_on: &mut dyn FnMut(&Verified) -> bool) -> Result<(), RecordError> {
+        self.walk_until(self.deadline, goes_on).map_err(Failed::into_error)
+    }
+
+    /// The same until that moment; says whether it is worth trying again.
+    pub(super) fn walk_until(&self, deadline: Deadline, goes_on: &mut dyn FnMut(&Verified) -> bool) -> Result<(), Failed> {
         let Some(tip) = &self.tip else { return Ok(()) };
         let mut after: Option<Verified> = None;
         let mut passed = PassedOver::over(&self.passed);
-        let stopped = walk_back(self.store, tip.newest.commit(), self.deadline, &mut |entry| {
+        let stopped = walk_back(self.store, tip.newest.commit(), deadline, &mut |entry| {
             let is_passed = passed.contains(entry);
             let read = if is_passed { verified_record } else { verified };
             let step = match read(self.store, self.trust, entry) {
@@ -38,10 +44,10 @@ impl<'a> Known<'a> {
             after = Some(step);
             ends.then_some(Ok(()))
         });
-        match (stopped.map_err(Failed::into_error)?, after) {
-            (Some(stopped), _) => stopped,
+        match (stopped?, after) {
+            (Some(stopped), _) => stopped.map_err(Failed::from),
             (None, Some(first)) if first.record().seq > 1 => {
-                Err(damaged(self.store, vec![finding(&first, Code::Sequence, "there is no record before it")]))
+                Err(damaged(self.store, vec![finding(&first, Code::Sequence, "there is no record before it")]).into())
             }
             (None, _) => Ok(()),
         }

@@ -1,9 +1,8 @@
 //! What must not be lost: it waits in the spool as a claim while it is being appended, and stays there where it can't be.
 
 use super::error::{Failed, RecordError};
-use super::known::{Known, walk_back};
+use super::known::Known;
 use super::{Appended, Draft, Next, Recorder};
-use crate::core::attempt::Attempt;
 use crate::core::log::late::{Claim, LARGEST_CLAIM};
 use crate::core::record::{CommitId, Id, Record, Status, Time};
 use crate::core::seal;
@@ -117,7 +116,8 @@ impl Recorder<'_> {
     /// # Errors
     /// As [`Recorder::append`].
     pub fn replay(&self, claim: &Claim, deadline: Deadline) -> Result<Appended, RecordError> {
-        let mut search = Search { claim, since: earliest(claim.record(), (self.now)()), checked: None, start: None };
+        let mut search =
+            Search { claim, since: earliest(claim.record(), (self.now)()), checked: None, start: None, ends: Vec::new() };
         self.append_next(&claim.record().id, deadline, &mut |known| self.late(&mut search, known, deadline))
     }
 
@@ -132,9 +132,15 @@ impl Recorder<'_> {
         if let Some(seq) = self.look_for(search, known, deadline)? {
             return Ok(Next::Already(seq));
         }
+        refuse_far_ahead(claim.record().recorded_at, (self.now)())?;
         let path = claim.record().project.as_ref().and_then(|project| project.path.as_ref());
-        let project = path.zip(known.state()).and_then(|(path, state)| state.project_at(path));
-        Ok(Next::Record(Box::new(claim.to_record(search.start, project))))
+        let (start, project) = match &search.start {
+            // an end is about the place that its start is about, whatever became known of it since
+            Some(start) => (Some(start.seq), start.project),
+            None if claim.record().finishes.is_some() => (None, None),
+            None => (None, path.zip(known.state()).and_then(|(path, state)| state.project_at(path))),
+        };
+        Ok(Next::Record(Box::new(claim.to_record(start, project))))
     }
 
     /// Whether the claim's record is in the log, and where the start is that it closes.
@@ -142,34 +148,30 @@ impl Recorder<'_> {
         let Some(tip) = &known.tip else { return Ok(None) };
         let wanted = search.claim.record();
         let is_start = wanted.status == Some(Status::Running);
-        let (checked, since, mut start) = (search.checked.take(), search.since, search.start);
-        let found = walk_back(self.store, tip.newest.commit(), deadline, &mut |entry| {
-            if Some(&entry.commit) == checked.as_ref() {
-                return Some(None);
+        let (checked, since) = (search.checked.take(), search.since);
+        let mut found = None;
+        known.walk_until(deadline, &mut |step| {
+            if Some(step.commit()) == checked.as_ref() {
+                return false;
             }
-            let verified = known.verified(entry).ok()?;
-            let record = verified.record();
+            let record = step.record();
             // the end of a start that was not there is all of it
             let tells_all = is_start && record.finishes.is_none() && record.finishes_id.as_ref() == Some(&wanted.id);
-            if record.id == wanted.id || tells_all || is_same_end(record, wanted) {
-                return Some(Some(record.seq));
+            if record.id == wanted.id || tells_all {
+                found = Some(record.seq);
             }
-            if wanted.finishes_id.as_ref() == Some(&record.id) {
-                start = Some(record.seq);
+            if let Some(start) = record.finishes.filter(|_| record.status == wanted.status) {
+                search.ends.push((start, record.seq));
             }
-            (record.recorded_at.utc() < since).then_some(None)
+            if wanted.finishes_id.as_ref() == Some(&record.id) || wanted.finishes == Some(record.seq) {
+                let project = record.project.as_ref().and_then(|project| project.id);
+                search.start = Some(StartInLog { seq: record.seq, project });
+            }
+            found.is_none() && record.recorded_at.utc() >= since
         })?;
-        (search.checked, search.start) = (Some(tip.newest.commit().clone()), start);
-        Ok(found.flatten())
+        search.checked = Some(tip.newest.commit().clone());
+        Ok(found.or_else(|| search.same_end()))
     }
-}
-
-/// Whether both tell that the same deployment ended in the same way: whoever recorded its end tried again before the claim of the
-/// first try was replayed.
-fn is_same_end(record: &Record, wanted: &Record) -> bool {
-    let by_number = record.finishes.is_some() && record.finishes == wanted.finishes;
-    let by_id = record.finishes_id.is_some() && record.finishes_id == wanted.finishes_id;
-    (by_number || by_id) && record.status == wanted.status && Attempt::of(record) == Attempt::of(wanted)
 }
 
 /// What is known of a claim's record and the log, so that a second try looks only at what is new.
@@ -177,7 +179,26 @@ struct Search<'a> {
     claim: &'a Claim,
     since: DateTime<Utc>,
     checked: Option<CommitId>,
-    start: Option<u64>,
+    /// The start that it closes.
+    start: Option<StartInLog>,
+    /// The records that tell of an end like the claim's, each after the number of its start.
+    ends: Vec<(u64, u64)>,
+}
+
+/// A start that an end in the spool closes.
+struct StartInLog {
+    seq: u64,
+    /// GitLab's number for its project, where the start has it.
+    project: Option<u64>,
+}
+
+impl Search<'_> {
+    /// The record that tells that the same deployment ended in the same way: whoever recorded its end tried again before the claim
+    /// of the first try was replayed.
+    fn same_end(&self) -> Option<u64> {
+        let start = self.claim.record().finishes.or(self.start.as_ref().map(|start| start.seq))?;
+        self.ends.iter().find(|(closed, _)| *closed == start).map(|(_, seq)| *seq)
+    }
 }
 
 /// The earliest moment at which a claim's record, or the start that it closes, can have been appended.
@@ -185,6 +206,17 @@ fn earliest(claim: &Record, now: DateTime<Utc>) -> DateTime<Utc> {
     let times = [Some(claim.recorded_at), claim.started_at];
     let made = times.into_iter().flatten().map(Time::utc).fold(now, DateTime::min);
     made.checked_sub_signed(WRONGEST_CLOCK).unwrap_or(made)
+}
+
+/// A claim that is farther ahead of the clock than its record is looked for waits: a copy of it that is replayed once that time has
+/// come would not find what was appended now.
+fn refuse_far_ahead(at: Time, now: DateTime<Utc>) -> Result<(), RecordError> {
+    let from = at.utc().checked_sub_signed(WRONGEST_CLOCK).unwrap_or(at.utc());
+    if now >= from {
+        return Ok(());
+    }
+    let (now, from) = (Time::new(now), Time::new(from));
+    Err(RecordError::Clock(format!("the claim is from {at}, and it is {now} here; it can be replayed from {from} on")))
 }
 
 fn keep(held: Result<Held, RecordError>, because: RecordError) -> Result<Spooled, RecordError> {

@@ -18,6 +18,7 @@ mod races;
 mod recorder;
 mod recover;
 mod remote;
+mod replay;
 mod run_command;
 mod signatures;
 mod spool;
