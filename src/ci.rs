@@ -74,7 +74,8 @@ pub fn read(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Option<CiFacts>, 
     }
     let server_url = variables.required("CI_SERVER_URL")?;
     let project_url = variables.required("CI_PROJECT_URL")?;
-    let server_host = url::Url::parse(&server_url).ok().and_then(|url| url.host_str().map(str::to_owned));
+    let server = url::Url::parse(&server_url).ok().filter(|url| ["http", "https"].contains(&url.scheme()));
+    let server_host = server.and_then(|url| url.host_str().map(str::to_owned));
     Ok(Some(CiFacts {
         project: Project {
             id: Some(variables.number("CI_PROJECT_ID")?.ok_or_else(|| missing("CI_PROJECT_ID"))?),
@@ -89,7 +90,7 @@ pub fn read(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Option<CiFacts>, 
         environment: environment(&variables)?,
         job: job(&variables)?,
         actor: actor(&variables)?,
-        server_host: server_host.ok_or_else(|| wrong("CI_SERVER_URL", "is no address"))?,
+        server_host: server_host.ok_or_else(|| wrong("CI_SERVER_URL", "is no HTTP(S) address"))?,
         server_url,
         repository_url: format!("{}.git", project_url.trim_end_matches('/')),
         project_dir: variables.get("CI_PROJECT_DIR"),
@@ -248,6 +249,7 @@ mod tests {
             ("CI_PROJECT_ID", "-1"),
             ("CI_ENVIRONMENT_NAME", "a;b"),
             ("CI_SERVER_URL", "x"),
+            ("CI_SERVER_URL", "ssh://gitlab.example"),
         ] {
             let error = read_with(&[(name, value)]).expect_err(name).to_string();
             assert!(error.contains(name), "{error}");

@@ -77,6 +77,15 @@ impl Context {
         Checkout::discover(&directory, ci.is_some()).map_err(Failure::usage)
     }
 
+    /// The repository in which a job runs this, whatever `CI_PROJECT_DIR` says.
+    ///
+    /// # Errors
+    /// As [`Context::checkout`].
+    pub fn checkout_here(&self) -> Result<Option<Checkout>, Failure> {
+        let directory = std::env::current_dir().map_err(Failure::unable)?;
+        Checkout::discover(&directory, true).map_err(Failure::usage)
+    }
+
     /// The HTTP client, as the environment has it.
     pub fn http(&self) -> Arc<Http> {
         Arc::new(Http::new(self.ca_file(&["CI_SERVER_TLS_CA_FILE", "GIT_SSL_CAINFO", "SSL_CERT_FILE"]), None))

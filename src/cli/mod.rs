@@ -4,6 +4,7 @@ mod annotate;
 mod cache;
 mod capture;
 mod context;
+mod contradiction;
 mod ending;
 mod exit;
 mod finish;

@@ -4,6 +4,7 @@
 //! and from nowhere else. So neither a branch nor a variable of "Run pipeline" can weaken it.
 
 use super::context::Context;
+use super::contradiction;
 use super::exit::Failure;
 use super::location::{DEFAULT_BRANCH, Location};
 use crate::ci::CiFacts;
@@ -79,6 +80,9 @@ impl Settings {
     fn load_from(ctx: &Context, in_job: FromServer) -> Result<Settings, Failure> {
         let ci = ctx.ci()?;
         let checkout = ctx.checkout(ci.as_ref())?;
+        if let Some(ci) = &ci {
+            contradiction::refuse(ctx, ci, checkout.as_ref())?;
+        }
         let mut files = match &ci {
             Some(ci) => in_job(ctx, ci, checkout.as_ref())?,
             None => from_disk(ctx, checkout.as_ref())?,

@@ -83,6 +83,11 @@ impl SshAddress {
         &self.host
     }
 
+    /// The repository's path there.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
     fn destination(&self) -> String {
         match &self.user {
             Some(user) => format!("{user}@{}", self.host),

@@ -230,6 +230,11 @@ impl Checkout {
         Some(path.strip_suffix(".git").unwrap_or(path).to_owned()).filter(|path| !path.is_empty())
     }
 
+    /// The address of `origin` as it was written into the configuration, without `url.….insteadOf`: in a job, the runner wrote it.
+    pub fn origin(&self) -> Option<String> {
+        self.repository.config().ok()?.get_string("remote.origin.url").ok().filter(|url| !url.is_empty())
+    }
+
     fn remote_url(&self, name: &str) -> Option<String> {
         let remote = self.repository.find_remote(name).ok()?;
         remote.url().ok().map(str::to_owned)

@@ -17,6 +17,7 @@ mod proxy;
 mod races;
 mod recorder;
 mod recover;
+mod redirection;
 mod remote;
 mod replay;
 mod run_command;

@@ -146,6 +146,7 @@ impl TestEnv {
         let key = env.key("ci", "ed25519");
         env.commit_trust_root("ci:main", &key);
         env.git(&["push", "--quiet", &server.repository().display().to_string(), "HEAD:main"]);
+        env.git(&["remote", "add", "origin", &server.project_url()]);
         let sha = env.git(&["rev-parse", "HEAD"]);
         for (name, value) in [
             ("GITLAB_CI", "true"),
