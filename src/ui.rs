@@ -153,6 +153,11 @@ impl Ui {
         let _ = words.print();
     }
 
+    /// Prints the program's name and version, as the argument parser would.
+    pub fn print_version() {
+        let _ = writeln!(io::stdout(), "deploy-record {}", env!("CARGO_PKG_VERSION"));
+    }
+
     /// Says what is wrong with the arguments, which may hold anything.
     pub fn usage_error(&self, words: &str) {
         print_message(&format!("{}\n", escape::terminal_lines(&(self.scrub)(words.trim_end()))));

@@ -125,6 +125,10 @@ pub enum Format {
 /// Runs the program with these arguments and this environment; gives the exit code.
 pub fn main(arguments: impl Iterator<Item = OsString>, variables: impl Iterator<Item = (OsString, OsString)>) -> u8 {
     let arguments: Vec<_> = arguments.collect();
+    if asks_for_version_alone(&arguments) {
+        Ui::print_version();
+        return Exit::Done.code();
+    }
     let program = arguments.first().map(|name| name.to_string_lossy().into_owned());
     let program = program.unwrap_or_else(|| "deploy-record".to_owned());
     let variables =
@@ -155,6 +159,11 @@ pub fn main(arguments: impl Iterator<Item = OsString>, variables: impl Iterator<
             failure.exit.code()
         }
     }
+}
+
+/// Whether the arguments are those of `deploy-record --version`. Scripts ask this often, so it is answered before the parser is built.
+fn asks_for_version_alone(arguments: &[OsString]) -> bool {
+    matches!(arguments, [_, only] if only == "--version" || only == "-V")
 }
 
 fn dispatch(command: &Command, ctx: &Context) -> Result<Exit, Failure> {

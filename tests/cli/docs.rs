@@ -31,6 +31,17 @@ fn the_exit_codes_stand_in_the_readme_and_in_the_help() {
 }
 
 #[test]
+fn the_version_asked_for_alone_is_the_one_that_the_parser_gives() {
+    let env = TestEnv::new();
+    let parsed = env.deploy_record(&["--verbose", "--version"]);
+    parsed.expect(0).shows(concat!("deploy-record ", env!("CARGO_PKG_VERSION"), "\n"));
+    for alone in ["--version", "-V"] {
+        let quick = env.deploy_record(&[alone]);
+        assert_eq!((&quick.stdout, &quick.stderr, quick.code), (&parsed.stdout, &parsed.stderr, parsed.code), "{alone}");
+    }
+}
+
+#[test]
 fn every_command_and_option_of_the_readme_exists() {
     let env = TestEnv::new();
     let help = env.deploy_record(&["--help"]).stdout;
