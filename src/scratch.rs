@@ -26,8 +26,12 @@ impl Scratch {
     /// Where the folder can't be made.
     pub fn make() -> io::Result<Scratch> {
         static CLEARED: Once = Once::new();
-        CLEARED.call_once(|| clear_abandoned(&std::env::temp_dir()));
-        let directory = tempfile::Builder::new().prefix(PREFIX).tempdir()?;
+        let parent = std::env::temp_dir();
+        CLEARED.call_once(|| clear_abandoned(&parent));
+        let directory = tempfile::Builder::new().prefix(PREFIX).tempdir_in(&parent).map_err(|error| {
+            let words = "no temporary folder can be made there; name a folder to write to in TMPDIR";
+            io::Error::new(error.kind(), format!("`{}`: {words} ({error})", parent.display()))
+        })?;
         // where folders can't be locked, none is ever taken for abandoned
         let lock = File::open(directory.path()).ok().filter(|file| file.try_lock().is_ok());
         Ok(Scratch { directory, _lock: lock })
