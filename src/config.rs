@@ -70,6 +70,19 @@ impl Default for UnreachableConfig {
 }
 
 impl UnreachableConfig {
+    /// For each class, to stop where either says so.
+    fn or_stricter(&self, other: &UnreachableConfig) -> UnreachableConfig {
+        let of = |class| match (self.of(class), other.of(class)) {
+            (Unreachable::Go, Unreachable::Go) => Unreachable::Go,
+            _ => Unreachable::Stop,
+        };
+        UnreachableConfig {
+            routine: of(ClassName::Routine),
+            sensitive: of(ClassName::Sensitive),
+            emergency: of(ClassName::Emergency),
+        }
+    }
+
     /// What happens to a deployment of this class.
     pub fn of(&self, class: ClassName) -> Unreachable {
         match class {
@@ -165,6 +178,24 @@ impl Config {
     pub fn revocations(&self) -> Vec<Revocation> {
         let revocation = |revoked: &RevokedConfig| Revocation { fingerprint: revoked.key.clone(), after: revoked.after };
         self.signers.revoked.iter().map(revocation).collect()
+    }
+
+    /// What may be believed of a configuration while the one that counts can't be read: names, and what makes it stricter. Not
+    /// where the log is, who may sign besides, what is no secret, or that an environment matters less.
+    #[must_use]
+    pub fn without_leniency(self) -> Config {
+        let strict = |tier: Option<Tier>| tier.filter(|tier| *tier == Tier::Production);
+        let environments = self.environments.into_iter();
+        let (log, signers) = (self.log, self.signers);
+        Config {
+            service: self.service,
+            environments: environments.map(|(name, of)| (name, EnvironmentConfig { tier: strict(of.tier) })).collect(),
+            tickets: self.tickets,
+            log: LogConfig { id: log.id, first: log.first, ..LogConfig::default() },
+            signers: SignersConfig { revoked: signers.revoked, ..SignersConfig::default() },
+            redact: RedactConfig::default(),
+            log_unreachable: self.log_unreachable.or_stricter(&UnreachableConfig::default()),
+        }
     }
 
     fn check(&self) -> Result<(), ConfigError> {
@@ -281,6 +312,31 @@ mod tests {
             of(unreachable("log_unreachable: { sensitive: go, emergency: stop }")),
             [Unreachable::Go, Unreachable::Go, Unreachable::Stop]
         );
+    }
+
+    #[test]
+    fn what_counts_meanwhile_is_only_stricter() {
+        let digest = format!("sha256:{}", "0".repeat(64));
+        let text = format!(
+            "service: api\nenvironments: {{ production: {{ tier: development }}, eu-1: {{ tier: production }} }}\n\
+            log: {{ url: \"https://evil.example/l.git\", branch: other, id: {}, first: \"{digest}\", committer_email: a@b }}\n\
+            signers: {{ revoked: [{{ key: \"SHA256:{}\", after: 3 }}], unprotected: [production] }}\nredact: {{ allow: [jwt] }}\n\
+            log_unreachable: {{ routine: stop, sensitive: go, emergency: go }}\n",
+            "a".repeat(32),
+            "a".repeat(43)
+        );
+        let config = Config::parse(&text).expect("config").without_leniency();
+        assert_eq!((&config.log.url, &config.log.branch, &config.log.committer_email), (&None, &None, &None));
+        assert!(config.signers.unprotected.is_empty() && config.redact.allow.is_empty());
+        let tiers: Vec<_> = config.environments.iter().map(|(name, of)| (name.as_str(), of.tier)).collect();
+        assert_eq!(tiers, [("eu-1", Some(Tier::Production)), ("production", None)]);
+        assert!(config.log.id.is_some() && config.log.first.is_some() && config.revocations().len() == 1);
+        let of = |class| config.log_unreachable.of(class);
+        assert_eq!(
+            ClassName::ALL.iter().map(|class| of(*class)).collect::<Vec<_>>(),
+            [Unreachable::Stop, Unreachable::Stop, Unreachable::Go]
+        );
+        assert_eq!(config.service.as_ref().map(Name::as_str), Some("api"));
     }
 
     #[test]

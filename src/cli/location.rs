@@ -31,6 +31,15 @@ pub enum Location {
     },
 }
 
+/// Whether a job's log may be on another server than the job's: its token is sent there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Elsewhere {
+    /// The default branch, as the server has it, names it.
+    Allowed,
+    /// Something else does, which whoever starts a pipeline can set.
+    Refused,
+}
+
 /// How a repository on a server is reached.
 #[derive(Debug, Clone)]
 pub enum Address {
@@ -88,7 +97,13 @@ impl Location {
     ///
     /// # Errors
     /// Where the text names nothing that can be used.
-    pub fn named(text: &str, ctx: &Context, ci: Option<&CiFacts>, checkout: Option<&Checkout>) -> Result<Location, Failure> {
+    pub fn named(
+        text: &str,
+        elsewhere: Elsewhere,
+        ctx: &Context,
+        ci: Option<&CiFacts>,
+        checkout: Option<&Checkout>,
+    ) -> Result<Location, Failure> {
         if text == "local" {
             if ci.is_some() {
                 ctx.ui.warn("this log lies in the job's own checkout and is lost with it");
@@ -99,7 +114,7 @@ impl Location {
                     .hint("run `git init` first, or name the log with --log")),
             };
         }
-        Ok(match address(text, ctx, ci, checkout)? {
+        Ok(match address(text, elsewhere, ctx, ci, checkout)? {
             Some(address) => Location::Remote { read: Box::new(address.clone()), write: Box::new(address), fetched: None },
             None => Location::Local(PathBuf::from(text.strip_prefix("file://").unwrap_or(text))),
         })
@@ -116,7 +131,7 @@ impl Location {
         branch: &str,
     ) -> Result<Location, Failure> {
         if let Some(ci) = ci {
-            return Location::named(&ci.repository_url, ctx, Some(ci), checkout);
+            return Location::named(&ci.repository_url, Elsewhere::Refused, ctx, Some(ci), checkout);
         }
         let Some(checkout) = checkout else {
             return Err(Failure::usage(anyhow!("there is no git repository here"))
@@ -132,8 +147,9 @@ impl Location {
                 remote.name
             ));
         }
-        let named = Location::named(&remote.url, ctx, None, Some(checkout))?;
-        let push = remote.push_url.map(|url| address(&url, ctx, None, Some(checkout))).transpose()?.flatten();
+        let named = Location::named(&remote.url, Elsewhere::Allowed, ctx, None, Some(checkout))?;
+        let push =
+            remote.push_url.map(|url| address(&url, Elsewhere::Allowed, ctx, None, Some(checkout))).transpose()?.flatten();
         Ok(match named {
             Location::Remote { read, write, .. } => {
                 Location::Remote { read, write: push.map_or(write, Box::new), fetched: Some(remote.name) }
@@ -202,9 +218,15 @@ impl Location {
 }
 
 /// The address on a server that a text is; `None` for anything else.
-fn address(text: &str, ctx: &Context, ci: Option<&CiFacts>, checkout: Option<&Checkout>) -> Result<Option<Address>, Failure> {
+fn address(
+    text: &str,
+    elsewhere: Elsewhere,
+    ctx: &Context,
+    ci: Option<&CiFacts>,
+    checkout: Option<&Checkout>,
+) -> Result<Option<Address>, Failure> {
     if text.starts_with("http://") || text.starts_with("https://") {
-        return http_address(text, ctx, ci, checkout).map(Some);
+        return http_address(text, elsewhere, ctx, ci, checkout).map(Some);
     }
     if !is_ssh(text) {
         return Ok(None);
@@ -227,7 +249,13 @@ fn same(one: &Path, other: &Path) -> bool {
     }
 }
 
-fn http_address(text: &str, ctx: &Context, ci: Option<&CiFacts>, checkout: Option<&Checkout>) -> Result<Address, Failure> {
+fn http_address(
+    text: &str,
+    elsewhere: Elsewhere,
+    ctx: &Context,
+    ci: Option<&CiFacts>,
+    checkout: Option<&Checkout>,
+) -> Result<Address, Failure> {
     let mut url =
         url::Url::parse(text).map_err(|error| Failure::usage(anyhow!("the log's address makes no sense: {error}")))?;
     let unusable = |()| Failure::usage(anyhow!("the log's address has no host"));
@@ -237,8 +265,7 @@ fn http_address(text: &str, ctx: &Context, ci: Option<&CiFacts>, checkout: Optio
     url.set_username("").map_err(unusable)?;
     url.set_password(None).map_err(unusable)?;
     let is_own = ci.and_then(|ci| url::Url::parse(&ci.server_url).ok()).is_none_or(|server| server.origin() == url.origin());
-    if !is_own && ctx.global.log.is_some() {
-        // whoever starts a pipeline can set a variable, and would be sent the token
+    if !is_own && elsewhere == Elsewhere::Refused {
         return Err(Failure::usage(anyhow!(
             "in a job, a log on another server than the job's is named by no flag or variable"
         ))

@@ -6,7 +6,7 @@
 use super::context::Context;
 use super::contradiction;
 use super::exit::Failure;
-use super::location::{DEFAULT_BRANCH, Location};
+use super::location::{DEFAULT_BRANCH, Elsewhere, Location};
 use crate::ci::CiFacts;
 use crate::config::{self, Config};
 use crate::core::escape::shell_quoted;
@@ -44,7 +44,8 @@ pub struct Settings {
     pub checkout: Option<Checkout>,
     /// Whether the trust root is the one that this repository made for itself.
     pub trusts_only_itself: bool,
-    /// Whether the server could not be asked for the default branch's files, so that the job's own commit decides.
+    /// Whether the server could not be asked for the default branch's files, so that the job's own commit decides,
+    /// as far as it can't weaken anything; nothing may be appended then.
     pub is_stale: bool,
     /// Why the server does not let itself be read, so that it can't be told what decides.
     pub refusal: Option<RemoteError>,
@@ -91,14 +92,17 @@ impl Settings {
             Some(file) => (parse(file)?, policy(file)),
             None => (Config::default(), None),
         };
-        if ci.is_some() && files.config.is_some() {
-            refuse_overrides(ctx, &config)?;
+        let config = if files.is_stale { config.without_leniency() } else { config };
+        if ci.is_some() && (files.config.is_some() || files.is_stale) {
+            refuse_overrides(ctx, &config, files.is_stale)?;
         }
         let branch = ctx.global.branch.clone().or_else(|| config.log.branch.clone());
         let branch = branch.unwrap_or_else(|| DEFAULT_BRANCH.to_owned());
         check_branch(&branch)?;
+        let is_vouched_for = ci.is_none() || (files.is_from_server && ctx.global.log.is_none());
+        let elsewhere = if is_vouched_for { Elsewhere::Allowed } else { Elsewhere::Refused };
         let location = match ctx.global.log.as_ref().or(config.log.url.as_ref()) {
-            Some(text) => Location::named(text, ctx, ci.as_ref(), checkout.as_ref())?,
+            Some(text) => Location::named(text, elsewhere, ctx, ci.as_ref(), checkout.as_ref())?,
             None => Location::by_default(ctx, ci.as_ref(), checkout.as_ref(), &branch)?,
         };
         if let Some(checkout) = checkout.as_ref().filter(|_| ci.is_none() && files.trust_root.is_none()) {
@@ -198,6 +202,8 @@ impl Source {
 struct Files {
     config: Option<Source>,
     trust_root: Option<Source>,
+    /// The configuration is that of the default branch, as the server has it.
+    is_from_server: bool,
     is_own: bool,
     is_stale: bool,
     refusal: Option<RemoteError>,
@@ -223,8 +229,17 @@ fn from_server_or_commit_to_keep(ctx: &Context, ci: &CiFacts, checkout: Option<&
     }
 }
 
+/// The files of the job's own commit, where GitLab protects its ref and the runner checked it out: a variable can't choose another.
 fn from_commit(ctx: &Context, ci: &CiFacts, checkout: Option<&Checkout>, failure: Failure) -> Result<Files, Failure> {
     let Some(checkout) = checkout else { return Err(failure) };
+    if ci.is_protected == Some(false) {
+        return Err(failure.hint("without the server, a deployment goes ahead only on a protected branch or tag"));
+    }
+    if checkout.head().as_ref() != Some(&ci.sha) {
+        let commit = ci.sha.short();
+        return Err(failure
+            .hint(format!("without the server, a deployment goes ahead only where {commit} (CI_COMMIT_SHA) is checked out")));
+    }
     ctx.ui.warn(&format!("{:#}; the files of this job's own commit decide instead", failure.error));
     let origin = format!("the job's commit {}, since the server could not be reached", ci.sha.short());
     let read = |name: &str| {
@@ -252,7 +267,7 @@ fn from_server(ctx: &Context, ci: &CiFacts, checkout: Option<&Checkout>) -> Resu
     let mut source = |name: &str| files.remove(name).map(|text| Source { text, name: name.to_owned(), origin: origin.clone() });
     let (config, trust_root) = (source(config::FILE), source(TRUST_ROOT));
     if config.is_some() {
-        return Ok(Files { config, trust_root, ..Files::default() });
+        return Ok(Files { config, trust_root, is_from_server: true, ..Files::default() });
     }
     Ok(Files {
         config: given(ctx.global.config.as_ref())?,
@@ -332,7 +347,7 @@ fn policy(file: &Source) -> Option<Policy> {
 }
 
 /// A flag or variable that contradicts the default branch's files is refused, not weighed.
-fn refuse_overrides(ctx: &Context, config: &Config) -> Result<(), Failure> {
+fn refuse_overrides(ctx: &Context, config: &Config, is_stale: bool) -> Result<(), Failure> {
     let global = &ctx.global;
     let overrides = [
         ("--config or DEPLOY_RECORD_CONFIG", global.config.is_some()),
@@ -342,8 +357,12 @@ fn refuse_overrides(ctx: &Context, config: &Config) -> Result<(), Failure> {
     ];
     match overrides.iter().find(|(_, is_given)| *is_given) {
         Some((name, _)) => Err(Failure::usage(anyhow!(
-            "policy-override: {name} is given, but the default branch's `{}` decides here",
-            config::FILE
+            "policy-override: {name} is given, but {}",
+            if is_stale {
+                "only the default branch could allow that, and its server could not be reached".to_owned()
+            } else {
+                format!("the default branch's `{}` decides here", config::FILE)
+            }
         ))
         .hint("remove the flag or variable, or change the file on the default branch")),
         None => Ok(()),

@@ -18,9 +18,6 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
-/// How long to wait for a server that did not answer a moment ago.
-const AFTER_SILENCE: Duration = Duration::from_secs(10);
-
 /// An opened log and who signs in it.
 pub struct LogWriter<'a> {
     /// What decides in this run.
@@ -67,10 +64,11 @@ impl<'a> LogWriter<'a> {
         LogWriter::open(self.ctx, settings, self.environment.as_ref()).ok()
     }
 
-    /// The moment to give up at. Where the server did not answer a moment ago, it is not waited for as long again.
+    /// The moment to give up at. It has passed where the server could not say what decides: nothing is sent to a log that the job's
+    /// own commit could have chosen.
     pub fn deadline(&self) -> Deadline {
         let deadline = self.ctx.deadline();
-        if self.settings.is_stale { deadline.at_most(AFTER_SILENCE) } else { deadline }
+        if self.settings.is_stale { deadline.at_most(Duration::ZERO) } else { deadline }
     }
 
     /// Whether this signer may append that claim.

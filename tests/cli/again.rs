@@ -80,7 +80,7 @@ fn two_runs_of_one_job_are_two_deployments_wherever_the_first_waited() {
 #[test]
 fn what_was_recorded_directly_after_all_is_not_replayed_even_after_an_annotation() {
     let server = GitServer::http();
-    let env = TestEnv::gitlab_job(&server);
+    let mut env = TestEnv::gitlab_job(&server);
     let ann = env.key("ann", "ed25519");
     let line = std::fs::read_to_string(env.trust("ann", &ann)).expect("a line");
     let trust_root = env.path().join(".deploy-record/allowed_signers");
@@ -88,6 +88,7 @@ fn what_was_recorded_directly_after_all_is_not_replayed_even_after_an_annotation
     std::fs::write(&trust_root, text).expect("written");
     env.git(&["commit", "--quiet", "-am", "Trust Ann"]);
     env.git(&["push", "--quiet", &server.repository().display().to_string(), "HEAD:main"]);
+    env.set("CI_COMMIT_SHA", &env.git(&["rev-parse", "HEAD"]));
     down(&server);
     let record = |service: &str, environment: &str| {
         let place = ["--service", service, "-e", environment, "--version", "1", "--timeout", "2"];

@@ -1,7 +1,7 @@
 //! A variable that names another server or project: nothing is sent there, and nothing is said to be recorded.
 
 use crate::support::env::{Output, TestEnv};
-use crate::support::git_server::GitServer;
+use crate::support::git_server::{Failure, Fault, GitServer, Step};
 
 const RUN: [&str; 8] = ["run", "-e", "production", "--timeout", "3", "--", "touch", "ran"];
 
@@ -131,4 +131,66 @@ fn a_relative_url_root_and_a_checkout_without_origin_are_as_good() {
     job.refuses();
     job.env.set("CI_PROJECT_PATH", "../../x");
     job.refuses();
+}
+
+/// Commits this configuration.
+fn configure(env: &TestEnv, text: &str) {
+    std::fs::write(env.path().join(".deploy-record.yml"), text).expect("a configuration");
+    env.git(&["add", ".deploy-record.yml"]);
+    env.commit("Configure");
+}
+
+#[test]
+fn a_configuration_that_a_variable_names_sends_no_token_elsewhere() {
+    let mut job = Job::new();
+    let config = job.env.beside("config.yml");
+    std::fs::write(&config, format!("log: {{ url: \"{}\" }}\n", job.evil.project_url())).expect("written");
+    job.env.set("DEPLOY_RECORD_CONFIG", &config.display().to_string());
+    job.env.deploy_record(&RUN).expect(2).says("policy-override");
+    assert!(job.evil.requests().is_empty(), "{:?}", job.evil.requests());
+}
+
+#[test]
+fn while_the_server_is_down_a_commit_weakens_nothing() {
+    let mut job = Job::new();
+    let evil = format!("log: {{ url: \"{}\" }}\nlog_unreachable: {{ routine: go }}\n", job.evil.project_url());
+    let of_main = job.env.git(&["rev-parse", "HEAD"]);
+    configure(&job.env, &evil);
+    let of_branch = job.env.git(&["rev-parse", "HEAD"]);
+    job.server.inject(Fault { step: Step::Any, failure: Failure::HtmlError(503), times: usize::MAX });
+    let ran = job.env.path().join("ran");
+
+    // a commit that is not checked out, or that anybody may have pushed, decides nothing at all
+    job.env.git(&["checkout", "--quiet", &of_main]);
+    job.env.set("CI_COMMIT_SHA", &of_branch);
+    job.env.deploy_record(&RUN).expect(3).says("is checked out");
+    job.env.git(&["checkout", "--quiet", &of_branch]);
+    job.env.set("CI_COMMIT_REF_PROTECTED", "false");
+    job.env.deploy_record(&RUN).expect(3).says("only on a protected branch");
+    assert!(!ran.exists());
+
+    // one that is: not where the log is, nor is there anything beside it that does
+    job.env.set("CI_COMMIT_REF_PROTECTED", "true");
+    for name in ["DEPLOY_RECORD_LOG", "DEPLOY_RECORD_BRANCH", "DEPLOY_RECORD_CONFIG", "DEPLOY_RECORD_ALLOWED_SIGNERS"] {
+        job.env.set(name, &job.evil.project_url());
+        job.env.deploy_record(&RUN).expect(2).says("policy-override").says("could not be reached");
+        job.env.unset(name);
+    }
+    assert!(!ran.exists());
+    job.env.deploy_record(&RUN).expect(0).says("SPOOLED");
+    assert!(job.evil.requests().is_empty(), "{:?}", job.evil.requests());
+    assert!(ran.exists());
+}
+
+#[test]
+fn what_the_server_did_not_decide_is_not_appended() {
+    let job = Job::new();
+    configure(&job.env, "service: api\n");
+    job.env.git(&["push", "--quiet", &job.server.repository().display().to_string(), "HEAD:main"]);
+    let mut env = job.env;
+    env.set("CI_COMMIT_SHA", &env.git(&["rev-parse", "HEAD"]));
+    // down while it is asked what decides, and there again a moment later
+    job.server.inject(Fault { step: Step::RefsForFetch, failure: Failure::HtmlError(200), times: 3 });
+    env.deploy_record(&["record", "-e", "production", "--version", "1", "--status", "success"]).expect(3).says("SPOOLED");
+    env.deploy_record(&["replay"]).expect(0).shows("record 1");
 }
