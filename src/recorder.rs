@@ -443,9 +443,8 @@ fn not_before(now: Time, tip: &Tip) -> Result<Time, RecordError> {
     }
     if predecessor.utc() - now.utc() > CLOCK_TOLERANCE {
         let newest = tip.newest.record();
-        let words =
-            format!("it is {now} here, and the newest record, {} by `{}`, is from {predecessor}", newest.seq, newest.signer);
-        return Err(RecordError::Clock(words));
+        let (seq, signer) = (newest.seq, newest.signer.clone());
+        return Err(RecordError::Behind { seq, signer, at: predecessor, now });
     }
     Ok(predecessor)
 }

@@ -142,6 +142,12 @@ fn explained(error: RecordError) -> Failure {
         }
         RecordError::Record(_) => Failure::usage(error),
         RecordError::Clock(_) => Failure::unable(error).hint("set the machine's clock (NTP), then try again"),
+        RecordError::Behind { seq, at, .. } => Failure::unable(error)
+            .hint("if it is the clock here, set it (NTP), then try again")
+            .hint(format!(
+                "if it is record {seq} that is ahead, the log goes on from {at} on by itself; to go on before, take that record off the \
+                 branch, and `deploy-record recover --accept-loss {seq}..{seq}` says so, for good"
+            )),
         RecordError::Missing { .. } => Failure::unable(error)
             .hint("if the branch was deleted, restore it; `log.first` in `.deploy-record.yml` names its first record"),
         RecordError::Unknown { ref id, .. } => {

@@ -66,6 +66,7 @@ fn verify(args: &Verify, ctx: &Context, settings: &Settings, store: &LogStore) -
         trust: &settings.trust,
         checkpoints: &args.checkpoint,
         deep: args.deep,
+        now: ctx.now(),
         progress: &|done, all| progress.show(&format!("{done} of {all} commits checked")),
     };
     Ok(verification.run(&tip)?)

@@ -85,6 +85,7 @@ codes! {
     DuplicateId = "duplicate-id", Error, "Two records have one id.";
     State = "state", Error, "The state file is not what the records make of it.";
     Time = "time", Error, "The record is older than the one before it.";
+    TimeAhead = "time-ahead", Notice, "The record is of a time that is still to come: the clock that made it was wrong, or the one here is.";
     FinishUnpaired = "finish-unpaired", Error, "The record closes a start that is none, or is another deployment's.";
     FinishTwice = "finish-twice", Error, "The record closes a start that was closed before.";
     FirstRecord = "first-record", Error, "The log's first record is not the one that the configuration names.";

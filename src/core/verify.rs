@@ -16,6 +16,7 @@ use crate::core::log::entry::{self, Inspected, RawEntry, Trust, Verified};
 use crate::core::log::message;
 use crate::core::record::{CommitId, Digest, Id, Kind, Pointer, Record, Status, Time};
 use crate::core::state::{PlaceKey, State};
+use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What a verification came to.
@@ -71,6 +72,8 @@ pub struct Verifier<'a> {
     overlapped: HashSet<u64>,
     digests: HashMap<u64, Digest>,
     checkpoints: HashSet<u64>,
+    /// The latest time that a record can have; `None` where nobody says what the time is.
+    latest: Option<DateTime<Utc>>,
     /// The commits that recoveries go on over, each with the number of the recovery.
     passed: HashMap<CommitId, u64>,
 }
@@ -102,8 +105,15 @@ impl<'a> Verifier<'a> {
             overlapped: HashSet::new(),
             digests: HashMap::new(),
             checkpoints: checkpoints.iter().map(|checkpoint| checkpoint.seq).collect(),
+            latest: None,
             passed: HashMap::new(),
         }
+    }
+
+    /// The same, noting records that are later than this.
+    #[must_use]
+    pub fn with_none_after(self, latest: DateTime<Utc>) -> Self {
+        Verifier { latest: Some(latest), ..self }
     }
 
     /// The same, knowing which commits recoveries go on over, and the numbers of these.
@@ -240,6 +250,10 @@ impl<'a> Verifier<'a> {
     fn check_link(&mut self, entry: &RawEntry, record: &Record, digest: Digest) {
         for (code, message) in self.link_problems(record, digest) {
             self.add_finding(code, entry, Some(record.seq), message);
+        }
+        if self.latest.is_some_and(|latest| record.recorded_at.utc() > latest) {
+            let message = format!("it says that it was recorded at {}, which is still to come", record.recorded_at);
+            self.add_finding(Code::TimeAhead, entry, Some(record.seq), message);
         }
     }
 

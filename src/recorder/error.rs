@@ -1,7 +1,7 @@
 //! Why a record is not in the log, and whether it is worth trying again.
 
 use crate::core::finding::Finding;
-use crate::core::record::Id;
+use crate::core::record::{Id, Name, Time};
 use crate::http::RemoteError;
 use crate::store::StoreError;
 
@@ -56,6 +56,20 @@ pub enum RecordError {
     /// The clock here can't be right.
     #[error("the clock is wrong: {0}")]
     Clock(String),
+    /// The clock here is behind the newest record, or that was made by a clock that is ahead.
+    #[error(
+        "the clock is wrong, here or where record {seq} was made: it is {now} here, and that record, by `{signer}`, is from {at}"
+    )]
+    Behind {
+        /// The newest record.
+        seq: u64,
+        /// Who signed it.
+        signer: Name,
+        /// When it says that it was recorded.
+        at: Time,
+        /// What the time is here.
+        now: Time,
+    },
     /// The record itself is not right.
     #[error("the record is not right: {0}")]
     Record(String),

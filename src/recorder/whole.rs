@@ -1,10 +1,12 @@
 //! Verifying a whole log: threads read its commits and look at each by itself, and what they find is put in order here.
 
+use super::CLOCK_TOLERANCE;
 use crate::core::checkpoint::Checkpoint;
 use crate::core::log::entry::{self, Trust, Verified};
 use crate::core::record::CommitId;
 use crate::core::verify::{CommitCheck, Examined, Report, Verifier};
 use crate::store::{History, LogReader, LogStore, StoreError};
+use chrono::{DateTime, Utc};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
@@ -24,6 +26,8 @@ pub struct Verification<'a> {
     pub checkpoints: &'a [Checkpoint],
     /// Whether the signature of every commit is checked, not only that of the newest.
     pub deep: bool,
+    /// What the time is.
+    pub now: DateTime<Utc>,
     /// Told from time to time how many commits of how many are done.
     pub progress: &'a dyn Fn(usize, usize),
 }
@@ -64,7 +68,9 @@ impl Verification<'_> {
             let record = recovery.record();
             record.skipped.iter().map(|commit| (commit.clone(), record.seq))
         });
-        let mut verifier = Verifier::new(self.trust, self.checkpoints).passing_over(passed.collect());
+        let mut verifier = Verifier::new(self.trust, self.checkpoints)
+            .with_none_after(self.now + CLOCK_TOLERANCE)
+            .passing_over(passed.collect());
         if let Some((commit, error)) = broken {
             verifier.add_broken(commit, format!("it can't be read, so nothing before it is known: {error}"));
         }

@@ -270,3 +270,24 @@ fn what_is_no_file_in_a_spool_holds_nobody_up() {
     env.deploy_record(&["replay", &spool(&env).join("b.json").display().to_string()]).expect(3).says("can't read");
     assert_eq!(env.records(server.repository()).len(), 1);
 }
+
+#[test]
+fn a_record_of_a_clock_that_was_ahead_is_told_and_can_be_taken_off_visibly() {
+    let log = PastLog::new();
+    log.append(10, log.done("production", "1", Status::Success, 10));
+    log.append(-4, log.done("production", "2", Status::Success, 9));
+    log.run(&["verify"]).expect(0).shows("0 notices");
+    log.append(-3000, log.done("production", "3", Status::Success, 8));
+    log.run(&["verify"]).expect(0).shows("time-ahead record 3").shows("0 errors, 1 notice");
+    let key = log.key_of("ci:main");
+    let by = |arguments: &[&str]| log.run(&[arguments, &["--key", &key, "--principal", "ci:main"]].concat());
+    by(&["record", "-e", "production", "--version", "4", "--status", "success"])
+        .expect(3)
+        .says("here or where record 3 was made")
+        .says("recover --accept-loss 3..3")
+        .says("SPOOLED");
+    log.env.git(&["update-ref", "refs/heads/deploy-log", "deploy-log~1"]);
+    by(&["recover", "--reason", "its clock was ahead", "--accept-loss", "3..3"]).expect(0).says("record 3: recovery");
+    by(&["replay"]).expect(0).shows("record 4");
+    log.run(&["verify"]).expect(0).shows("records 3 to 3 are lost");
+}
