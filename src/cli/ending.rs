@@ -59,8 +59,14 @@ fn append(writer: &LogWriter, end: Record, keeps: Keeps) -> Result<Kept, Failure
 /// First the start that waits, then the end; both wait where the log still can't be reached.
 fn after_its_start(ctx: &Context, writer: &LogWriter, held: Held, end: Record, keeps: Keeps) -> Result<Kept, Failure> {
     let recorder = writer.recorder();
-    let (bytes, signature) = held.read().map_err(|error| lost_claim(&held, &error))?;
-    let claim = Claim::open(&bytes, &signature, &writer.settings.trust).map_err(|problem| lost_claim(&held, &problem))?;
+    let claim = match read(&held, writer) {
+        Ok(claim) => claim,
+        Err(problem) => {
+            // such as by a deployment that cleans its checkout: the end tells what the start said, too
+            ctx.ui.warn(&format!("the claim of the start can't be used any more: {}: {problem}", held.path().display()));
+            return append(writer, end, keeps);
+        }
+    };
     match append_start(ctx, writer, &claim) {
         Ok(Standing::Open(start)) => {
             // one that can't be removed is found to be in the log when it is replayed
@@ -127,8 +133,9 @@ pub fn ended_otherwise(start: u64, end: u64, status: Option<Status>) -> Failure 
         .hint(format!("`deploy-record annotate {end} --note TEXT` adds a correction"))
 }
 
-fn lost_claim(held: &Held, problem: &dyn std::fmt::Display) -> Failure {
-    Failure::unable(anyhow!("the claim of the start can't be used any more: {}: {problem}", held.path().display()))
+fn read(held: &Held, writer: &LogWriter) -> Result<Claim, String> {
+    let (bytes, signature) = held.read().map_err(|error| error.to_string())?;
+    Claim::open(&bytes, &signature, &writer.settings.trust)
 }
 
 /// Says on stderr what became of an end.

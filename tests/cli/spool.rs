@@ -54,6 +54,20 @@ fn a_deployment_goes_ahead_while_the_log_is_down_and_is_recorded_later() {
 }
 
 #[test]
+fn a_deployment_that_cleans_its_checkout_loses_nothing() {
+    let server = GitServer::http();
+    let env = TestEnv::gitlab_job(&server);
+    down(&server);
+    let run = ["run", "-e", "production", "--timeout", "3", "--", "rm", "-r", ".deploy-record/spool"];
+    env.deploy_record(&run).expect(0).says("can't be used any more").says("SPOOLED");
+    server.clear_faults();
+    env.deploy_record(&["replay"]).expect(0).shows("record 1");
+    let records = env.records(server.repository());
+    assert_eq!((records.len(), &records[0]["status"]), (1, &"success".into()));
+    env.deploy_record(&["verify"]).expect(0).shows("0 errors, 0 notices");
+}
+
+#[test]
 fn the_configuration_can_stop_it() {
     let server = GitServer::http();
     let env = TestEnv::gitlab_job(&server);
