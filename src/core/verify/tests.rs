@@ -456,3 +456,13 @@ fn a_recovery_makes_no_record_count_that_is_no_link_of_the_chain() {
         assert_eq!((report.errors(), report.verified, report.head.map(|head| head.seq)), (0, 9, Some(9)), "{what}");
     }
 }
+
+#[test]
+fn a_recovery_excuses_no_merge() {
+    let mut log = log(1);
+    let old = log.entries[0].commit.clone();
+    log.entries[7].files.clear();
+    assert_eq!(verify_over(&log, &trust(), &[], &[7]).errors(), 0);
+    log.entries[7].parents.push(old);
+    assert!(codes(&verify_over(&log, &trust(), &[], &[7])).contains(&(Code::CommitParents, None)));
+}
