@@ -3,6 +3,7 @@
 //! It builds a log of 100 and one of 100,000 records, measures whole processes of the program as it is released, in turns with
 //! what git or ssh-keygen take for the same, and prints one row for each bar. Exit code 1: a bar is missed. It takes some five
 //! minutes on two cores and needs git, ssh-keygen and 1 GB of space for temporary files. Nothing else should run meanwhile.
+//! `cargo bench --locked --bench speed -- FOLDER RECORDS` only makes such a log and leaves it there.
 
 mod big_log;
 mod measure;
@@ -28,6 +29,10 @@ const SAMPLE: usize = 200;
 const WRITERS: usize = 20;
 
 fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if let [folder, records] = &arguments[..] {
+        return leave_log(Path::new(folder), records.parse().expect("a number of records"));
+    }
     let (few, many) = (Site::with_log(FEW), Site::with_log(MANY));
     let mut table = Table::default();
     start(&few, &mut table);
@@ -37,6 +42,16 @@ fn main() -> ExitCode {
     writers(&few, &mut table);
     sizes(&many, &mut table);
     if table.is_missed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Only makes a log, to look at or to profile: `log.git` and `allowed_signers` in this folder.
+fn leave_log(folder: &Path, records: u64) -> ExitCode {
+    let Site { server, trust, .. } = &Site::with_log(records);
+    std::fs::create_dir_all(folder).expect("a folder");
+    std::fs::copy(trust, folder.join("allowed_signers")).expect("a trust root");
+    let (from, to) = (server.repository(), folder.join("log.git"));
+    let copied = Command::new("git").args(["clone", "--quiet", "--mirror"]).arg(from).arg(to).status();
+    ExitCode::from(u8::from(!copied.expect("git").success()))
 }
 
 /// A server with a log, and the checkout of a job that appends to it.

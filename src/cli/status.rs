@@ -10,7 +10,6 @@ use super::moment::Moment;
 use super::outcome::{self, Open};
 use super::settings::Settings;
 use super::{Format, view};
-use crate::core::log::page;
 use crate::core::record::shape::FieldType as _;
 use crate::core::record::{Name, Time};
 use crate::core::state::{OpenStart, Place, State};
@@ -143,7 +142,7 @@ fn cells(place: &Place, picture: &Picture, format: Format) -> Vec<String> {
         runs.map_or("nothing yet".to_owned(), |runs| runs.version.to_string()),
         runs.and_then(|runs| runs.sha.as_ref()).map(|sha| sha.short().to_owned()).unwrap_or_default(),
         runs.map(|runs| since(runs.at)).unwrap_or_default(),
-        page::person(runs.and_then(|runs| runs.actor.as_ref())),
+        runs.and_then(|runs| runs.actor.as_ref()).map(ToString::to_string).unwrap_or_default(),
         runs.map(|runs| runs.seq.to_string()).unwrap_or_default(),
         place.open.iter().map(|start| open_words(start, picture)).collect::<Vec<_>>().join("; "),
     ]

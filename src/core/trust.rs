@@ -10,7 +10,7 @@ mod line;
 #[cfg(test)]
 mod tests;
 
-use crate::core::seal::{NAMESPACE_GIT, NAMESPACE_RECORD};
+use crate::core::seal::{Keys, NAMESPACE_GIT, NAMESPACE_RECORD};
 use chrono::{DateTime, SecondsFormat, Utc};
 use ssh_key::PublicKey;
 use ssh_key::public::KeyData;
@@ -21,6 +21,7 @@ use std::collections::HashMap;
 pub struct AllowedSigners {
     entries: Vec<Entry>,
     of_key: HashMap<KeyData, Vec<usize>>,
+    keys: Keys,
 }
 
 /// One line of `allowed_signers`.
@@ -162,7 +163,7 @@ impl AllowedSigners {
     /// # Errors
     /// The first line that breaks a rule.
     pub fn parse(text: &str) -> Result<Self, TrustError> {
-        let mut signers = AllowedSigners { entries: Vec::new(), of_key: HashMap::new() };
+        let mut signers = AllowedSigners { entries: Vec::new(), of_key: HashMap::new(), keys: Keys::default() };
         for (number, line) in (1..).zip(text.split('\n')) {
             line::parse(number, line)
                 .and_then(|entry| entry.map_or(Ok(()), |entry| signers.add(entry)))
@@ -179,6 +180,7 @@ impl AllowedSigners {
             return Err(Problem::KeyOfAnother { line: first.line, principal: first.principal.clone() });
         }
         lines.push(self.entries.len());
+        self.keys.add(&entry.key);
         self.entries.push(entry);
         Ok(())
     }
@@ -212,6 +214,11 @@ impl AllowedSigners {
     /// All lines with a key, in the file's order.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// Their keys, to open signatures with.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     fn lines_of(&self, key: &PublicKey) -> impl Iterator<Item = &Entry> {

@@ -13,7 +13,6 @@ use crate::core::attempt::Attempt;
 use crate::core::checkpoint::Checkpoint;
 use crate::core::finding::{Code, Finding};
 use crate::core::log::entry::{self, Inspected, RawEntry, Trust, Verified};
-use crate::core::log::message;
 use crate::core::record::{CommitId, Digest, Id, Kind, Pointer, Record, Status, Time};
 use crate::core::state::{PlaceKey, State};
 use chrono::{DateTime, Utc};
@@ -199,7 +198,7 @@ impl<'a> Verifier<'a> {
         }
         self.check_link(entry, record, inspected.digest);
         self.check_pair(entry, record);
-        self.check_state(entry, record, inspected.digest, read_state);
+        self.check_state(entry, &inspected, record, read_state);
         self.remember(record, inspected.digest);
         let is_clean = !self.report.findings[before..].iter().any(Finding::is_error);
         let verified = inspected.verified().ok().filter(|_| is_clean);
@@ -317,14 +316,18 @@ impl<'a> Verifier<'a> {
         }
     }
 
-    fn check_state(&mut self, entry: &RawEntry, record: &Record, digest: Digest, read_state: &dyn Fn() -> Option<Vec<u8>>) {
+    fn check_state(
+        &mut self,
+        entry: &RawEntry,
+        inspected: &Inspected,
+        record: &Record,
+        read_state: &dyn Fn() -> Option<Vec<u8>>,
+    ) {
+        let digest = inspected.digest;
         let computed = State::after(self.state.take(), record, digest);
         let bytes = computed.to_bytes();
         let is_computed = entry.file("state.json").is_some_and(|file| file.blob == entry::blob_id(&bytes));
-        if is_computed
-            && let Ok(trailers) = message::trailers(&entry.message)
-            && trailers.state != Digest::of(&bytes)
-        {
+        if is_computed && inspected.state.is_some_and(|state| state != Digest::of(&bytes)) {
             self.add_finding(
                 Code::CommitTrailers,
                 entry,

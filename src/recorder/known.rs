@@ -7,7 +7,7 @@ use crate::core::finding::{Code, Finding};
 use crate::core::log::entry::{self, RawEntry, Trust, Verified};
 use crate::core::log::message;
 use crate::core::record::{CommitId, Digest, ParseError, Pointer};
-use crate::core::state::{Place, PlaceKey, State};
+use crate::core::state::{Place, PlaceKey, Rendered, State};
 use crate::http::Deadline;
 use crate::store::{Depth, LogStore};
 use std::collections::{HashMap, HashSet};
@@ -83,7 +83,7 @@ impl<'a> Known<'a> {
     /// As [`Known::place`].
     pub fn places(&self) -> Result<Vec<Place>, RecordError> {
         let Some(tip) = &self.tip else { return Ok(Vec::new()) };
-        let mut places = tip.state.places.clone();
+        let mut places: Vec<_> = tip.state.places.iter().cloned().map(Rendered::into_inner).collect();
         let earlier = |place: &Place| place.earlier.as_ref().map(|earlier| earlier.sha256);
         let mut wanted: HashMap<Digest, usize> =
             places.iter().enumerate().filter_map(|(index, place)| Some((earlier(place)?, index))).collect();

@@ -13,7 +13,7 @@ use std::thread;
 /// How many commits a thread looks at before it hands them over.
 const PORTION: usize = 64;
 /// How many portions of one thread may wait to be put in order, so that a long log does not fill the memory.
-const WAITING: usize = 2;
+const WAITING: usize = 8;
 const MOST_THREADS: usize = 8;
 
 /// How a whole log is verified.
@@ -40,7 +40,7 @@ impl Verification<'_> {
     /// # Errors
     /// Where a part of it is not here, which says nothing about the log, or a thread can't read it.
     pub fn run(&self, tip: &CommitId) -> Result<Report, StoreError> {
-        // libgit2's memory is limited before anything is read
+        // libgit2 is set up for it before anything is read
         drop(self.store.reader()?);
         let History { commits, recoveries, broken } = self.store.history(tip);
         let broken = broken.map(|(commit, error)| Ok((commit, unless_missing(error)?))).transpose()?;

@@ -1,6 +1,6 @@
 //! Reading the commits of a log from any thread.
 
-use super::{StoreError, memory, objects};
+use super::{StoreError, bulk, objects};
 use crate::core::log::entry::{CommitSignature, RawEntry};
 use crate::core::record::CommitId;
 use git2::{Oid, Repository};
@@ -14,16 +14,16 @@ pub struct LogReader {
 
 impl LogReader {
     pub(super) fn open(path: &Path, log: String) -> Result<Self, git2::Error> {
-        memory::limit()?;
+        bulk::read_in_bulk()?;
         Ok(LogReader { repository: Repository::open(path)?, log })
     }
 
-    /// As [`LogStore::read`](super::LogStore::read).
+    /// As [`LogStore::read`](super::LogStore::read), of a commit that [`LogStore::history`](super::LogStore::history) named.
     ///
     /// # Errors
     /// Likewise.
     pub fn read(&self, commit: &CommitId) -> Result<RawEntry, StoreError> {
-        self.object(commit, objects::read)
+        self.object(commit, objects::read_linked)
     }
 
     /// As [`LogStore::read_signature`](super::LogStore::read_signature).

@@ -3,10 +3,10 @@
 //! An append is a compare-and-swap: fetch the tip, build a commit on it, publish without force. What certainly did not happen
 //! and what may have happened are different errors ([`PublishError`]), because only the first may simply be tried again.
 
+mod bulk;
 mod cache;
 mod log_reader;
 mod log_store;
-mod memory;
 mod objects;
 mod reader;
 mod turn;

@@ -2,9 +2,10 @@
 
 use crate::core::log::entry::{CommitSignature, File, RawEntry};
 use crate::core::log::message;
+use crate::core::record::values::hex;
 use crate::core::record::{CommitId, LARGEST_RECORD};
 use crate::core::seal::LARGEST_SIGNATURE;
-use git2::{Commit, ErrorCode, ObjectType, Odb, Oid, Repository, Signature, Time, Tree};
+use git2::{ErrorCode, ObjectType, Odb, Oid, Repository, Signature, Time};
 
 /// What a new log commit is made of.
 #[derive(Debug, Clone)]
@@ -30,53 +31,57 @@ const LARGEST_COMMIT: usize = 64 * 1024;
 /// The most that a `state.json` may hold, in bytes: two hundred places have some 100 kB.
 const LARGEST_STATE: usize = 16 * 1024 * 1024;
 
+/// The most that a log commit's tree may hold, in bytes; five files take some 200.
+const LARGEST_TREE: usize = 64 * 1024;
+
+/// The bits of a tree entry's mode that tell files from folders, links and submodules (gitformat-index(5)).
+const FILE_TYPE: u32 = 0o170_000;
+const REGULAR_FILE: u32 = 0o100_000;
+
 /// The most that any commit on the branch may hold, in bytes, so that it can be told who its parents are.
 const LARGEST_FOREIGN_COMMIT: usize = 64 * 1024 * 1024;
 
 pub(super) fn read(repository: &Repository, id: Oid) -> Result<RawEntry, git2::Error> {
-    if check_size(&repository.odb()?, id, LARGEST_FOREIGN_COMMIT)? > LARGEST_COMMIT {
-        return foreign(repository, id);
-    }
-    let commit = repository.find_commit(id)?;
-    let tree = commit.tree()?;
-    let files = tree.iter().map(|entry| File {
-        name: String::from_utf8_lossy(entry.name_bytes()).into_owned(),
-        mode: entry.filemode().cast_unsigned(),
-        blob: entry.id().to_string(),
-    });
-    let odb = repository.odb()?;
-    let record = Blob::named(&odb, &tree, "record.json")?;
-    let signature = Blob::named(&odb, &tree, "record.json.sig")?;
-    Ok(RawEntry {
-        commit: commit_id(id)?,
-        parents: parents(commit.raw_header_bytes())?,
-        files: files.collect(),
-        message: String::from_utf8_lossy(commit.message_raw_bytes()).into_owned(),
-        record_size: record.as_ref().map_or(0, |record| record.size),
-        record: record.map_or(Ok(Vec::new()), |record| record.read(LARGEST_RECORD))?,
-        signature: signature.map_or(Ok(Vec::new()), |signature| signature.read(LARGEST_SIGNATURE))?,
-    })
+    check_size(&repository.odb()?, id, LARGEST_FOREIGN_COMMIT)?;
+    read_linked(repository, id)
 }
 
-/// A commit that is larger than any of the log's: only its parents are looked at, so that a recovery can go on over it.
-fn foreign(repository: &Repository, id: Oid) -> Result<RawEntry, git2::Error> {
-    let parents = parents(repository.odb()?.read(id)?.data())?;
-    let commit = commit_id(id)?;
-    Ok(RawEntry {
-        commit,
-        parents,
+/// As [`read`], of a commit that [`link`] has looked at.
+pub(super) fn read_linked(repository: &Repository, id: Oid) -> Result<RawEntry, git2::Error> {
+    let odb = repository.odb()?;
+    let commit = odb.read(id)?;
+    let (header, message) = parts(commit.data());
+    let mut entry = RawEntry {
+        commit: commit_id(id)?,
+        parents: parents(header)?,
         files: Vec::new(),
         message: String::new(),
         record_size: 0,
         record: Vec::new(),
         signature: Vec::new(),
-    })
+    };
+    if commit.len() > LARGEST_COMMIT {
+        // none of the log's: only its parents count, so that a recovery can go on over it
+        return Ok(entry);
+    }
+    entry.message = String::from_utf8_lossy(message).into_owned();
+    entry.files = files(&odb, header)?;
+    if let Some(record) = Blob::of(&odb, entry.file("record.json"))? {
+        entry.record_size = record.size;
+        entry.record = record.read(LARGEST_RECORD)?;
+    }
+    if let Some(signature) = Blob::of(&odb, entry.file("record.json.sig"))? {
+        entry.signature = signature.read(LARGEST_SIGNATURE)?;
+    }
+    Ok(entry)
 }
 
 /// The bytes of a commit's `state.json`; empty where there is none, or it is larger than any state.
 pub(super) fn state(repository: &Repository, id: Oid) -> Result<Vec<u8>, git2::Error> {
     let odb = repository.odb()?;
-    let state = Blob::named(&odb, &find_commit(repository, id)?.tree()?, "state.json")?;
+    check_size(&odb, id, LARGEST_COMMIT)?;
+    let files = files(&odb, parts(odb.read(id)?.data()).0)?;
+    let state = Blob::of(&odb, files.iter().find(|file| file.name == "state.json"))?;
     state.map_or(Ok(Vec::new()), |state| state.read(LARGEST_STATE))
 }
 
@@ -86,15 +91,8 @@ pub(super) fn link(repository: &Repository, id: Oid) -> Result<(Option<CommitId>
     let odb = repository.odb()?;
     check_size(&odb, id, LARGEST_FOREIGN_COMMIT)?;
     let commit = odb.read(id)?;
-    let message = commit.data().windows(2).position(|bytes| bytes == b"\n\n").map(|end| &commit.data()[end + 2..]);
-    let is_recovery = message.is_some_and(message::is_recovery);
-    Ok((parents(commit.data())?.into_iter().next(), is_recovery))
-}
-
-/// A commit; one that is far larger than any of the log's is not even loaded.
-fn find_commit(repository: &Repository, id: Oid) -> Result<Commit<'_>, git2::Error> {
-    check_size(&repository.odb()?, id, LARGEST_COMMIT)?;
-    repository.find_commit(id)
+    let (header, message) = parts(commit.data());
+    Ok((parents(header)?.into_iter().next(), message::is_recovery(message)))
 }
 
 /// The size of a commit, which is at most this.
@@ -109,11 +107,49 @@ fn check_size(odb: &Odb, id: Oid, most: usize) -> Result<usize, git2::Error> {
     Ok(size)
 }
 
+/// Header and message of a commit (gitformat-commit: an empty line stands between them).
+fn parts(commit: &[u8]) -> (&[u8], &[u8]) {
+    let end = commit.windows(2).position(|bytes| bytes == b"\n\n").unwrap_or(commit.len());
+    (&commit[..end], commit.get(end + 2..).unwrap_or_default())
+}
+
+/// The values of a commit's header that have this name.
+fn values<'a>(header: &'a [u8], name: &'static str) -> impl Iterator<Item = &'a [u8]> {
+    header.split(|&byte| byte == b'\n').filter_map(move |line| line.strip_prefix(name.as_bytes())?.strip_prefix(b" "))
+}
+
 /// The parents as the commit's header names them: libgit2 hides those that a shallow clone does not have.
 fn parents(header: &[u8]) -> Result<Vec<CommitId>, git2::Error> {
-    let lines = header.split(|&byte| byte == b'\n').take_while(|line| !line.is_empty());
-    let ids = lines.filter_map(|line| line.strip_prefix(b"parent "));
-    ids.map(|id| CommitId::new(String::from_utf8_lossy(id)).map_err(|problem| git2::Error::from_str(&problem))).collect()
+    let ids = values(header, "parent").map(|id| CommitId::new(String::from_utf8_lossy(id)));
+    ids.collect::<Result<_, _>>().map_err(|problem| git2::Error::from_str(&problem))
+}
+
+/// The files that a commit's tree names.
+fn files(odb: &Odb, header: &[u8]) -> Result<Vec<File>, git2::Error> {
+    let tree = values(header, "tree").next().ok_or_else(|| git2::Error::from_str("the commit names no tree"))?;
+    let id = Oid::from_str(&String::from_utf8_lossy(tree))?;
+    let (size, kind) = odb.read_header(id)?;
+    if kind != ObjectType::Tree || size > LARGEST_TREE {
+        return Err(git2::Error::from_str(&format!("the commit's tree {id} is a {kind} of {size} bytes")));
+    }
+    let tree = odb.read(id)?;
+    let mut rest = tree.data();
+    let mut files = Vec::new();
+    while !rest.is_empty() {
+        let (file, after) = next_file(rest).ok_or_else(|| git2::Error::from_str(&format!("the tree {id} is damaged")))?;
+        files.push(file);
+        rest = after;
+    }
+    Ok(files)
+}
+
+/// The first entry of a tree's bytes (`MODE NAME`, a zero byte, the id's bytes), and what follows it.
+fn next_file(tree: &[u8]) -> Option<(File, &[u8])> {
+    let (mode, rest) = tree.split_at(tree.iter().position(|&byte| byte == b' ')?);
+    let (name, rest) = rest[1..].split_at(rest[1..].iter().position(|&byte| byte == 0)?);
+    let (id, rest) = rest[1..].split_at_checked(Oid::ZERO_SHA1.as_bytes().len())?;
+    let mode = i32::from_str_radix(std::str::from_utf8(mode).ok()?, 8).ok()?.cast_unsigned();
+    Some((File { name: String::from_utf8_lossy(name).into_owned(), mode, blob: hex(id) }, rest))
 }
 
 /// One file's content that has not been loaded.
@@ -124,13 +160,12 @@ struct Blob<'a> {
 }
 
 impl<'a> Blob<'a> {
-    /// The file of this name; `None` where there is none, or it is no file.
-    fn named(odb: &'a Odb<'a>, tree: &Tree, name: &str) -> Result<Option<Self>, git2::Error> {
-        let Some(entry) = tree.get_name(name).filter(|entry| entry.kind() == Some(ObjectType::Blob)) else {
-            return Ok(None);
-        };
-        let (size, kind) = odb.read_header(entry.id())?;
-        Ok((kind == ObjectType::Blob).then_some(Blob { odb, id: entry.id(), size }))
+    /// Where this file is there, and is one.
+    fn of(odb: &'a Odb<'a>, file: Option<&File>) -> Result<Option<Self>, git2::Error> {
+        let Some(file) = file.filter(|file| file.mode & FILE_TYPE == REGULAR_FILE) else { return Ok(None) };
+        let id = Oid::from_str(&file.blob)?;
+        let (size, kind) = odb.read_header(id)?;
+        Ok((kind == ObjectType::Blob).then_some(Blob { odb, id, size }))
     }
 
     /// Its bytes; empty where it is larger than `most`, and then not even loaded.

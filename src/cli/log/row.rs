@@ -4,9 +4,8 @@ use crate::cli::Format;
 use crate::cli::outcome::Open;
 use crate::cli::view;
 use crate::core::finding::Finding;
-use crate::core::log::page;
 use crate::core::record::shape::FieldType as _;
-use crate::core::record::{CommitId, Digest, Kind, Record, Status, Time};
+use crate::core::record::{CommitId, Digest, Kind, Person, Record, Status, Time};
 use crate::core::time::{duration, readable};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -171,12 +170,12 @@ fn project(record: &Record) -> Option<String> {
 
 fn person(record: &Record) -> Option<String> {
     let people = [&record.actor, &record.by, &record.approver, &record.reviewer];
-    people.into_iter().find_map(Option::as_ref).map(|person| page::person(Some(person)))
+    people.into_iter().find_map(Option::as_ref).and_then(Person::short).map(|name| name.to_string())
 }
 
 fn approver(record: &Record) -> Option<String> {
     match (&record.approval, &record.break_glass) {
-        (Some(approval), _) => Some(page::person(Some(&approval.approver))),
+        (Some(approval), _) => approval.approver.short().map(|name| name.to_string()),
         (None, Some(_)) => Some("no prior approval (break-glass)".to_owned()),
         (None, None) => None,
     }

@@ -5,7 +5,7 @@ use crate::cli::log::told_at;
 use crate::cli::outcome::{Begun, Open, is_long_ago};
 use crate::core::log::entry::Verified;
 use crate::core::record::{Name, Record, Status, Time};
-use crate::core::state::{Place, PlaceKey, State};
+use crate::core::state::{Place, PlaceKey, Rendered, State};
 use crate::recorder::{Known, RecordError};
 use chrono::{DateTime, Utc};
 use std::collections::HashMap;
@@ -61,7 +61,7 @@ impl Picture {
         wanted: &dyn Fn(&Place) -> bool,
     ) -> Result<Picture, Failure> {
         let all = match (&base.tip, &state) {
-            (None, Some(state)) => state.places.clone(),
+            (None, Some(state)) => state.places.iter().cloned().map(Rendered::into_inner).collect(),
             _ => base.places()?,
         };
         let places: Vec<_> = all.into_iter().rev().filter(|place| wanted(place)).collect();
@@ -77,7 +77,7 @@ fn restore(base: &Known, state: Option<&mut State>, record: &Record) -> Result<(
         && state.has_dropped_places()
         && let Some(place) = base.place(&key)?
     {
-        state.places.push(place);
+        state.places.push(place.into());
     }
     Ok(())
 }

@@ -109,6 +109,14 @@ impl Trust {
         })
     }
 
+    /// As [`seal::open`].
+    fn open(&self, armored: &[u8], namespace: &str, message: &[u8]) -> Result<PublicKey, SealError> {
+        match &self.signers {
+            Some(signers) => seal::open_with(signers.keys(), armored, namespace, message),
+            None => seal::open(armored, namespace, message),
+        }
+    }
+
     /// Whether a key was revoked from some place on.
     pub fn is_revoked_somewhere(&self, fingerprint: &str) -> bool {
         self.revocations.iter().any(|revocation| revocation.fingerprint == fingerprint)
@@ -174,6 +182,8 @@ pub struct Inspected {
     pub digest: Digest,
     /// Fingerprint of the key that signed, where the signature fits.
     pub fingerprint: Option<String>,
+    /// Digest of `state.json`, as the commit's trailer has it.
+    pub state: Option<Digest>,
     /// What is wrong.
     pub findings: Vec<Finding>,
     commit: CommitId,
@@ -212,15 +222,18 @@ impl Inspected {
 pub fn inspect(entry: &RawEntry, trust: &Trust, place: u64) -> Inspected {
     let mut inspection = Inspection { entry, seq: None, findings: Vec::new() };
     let digest = Digest::of(&entry.record);
-    let nothing = |findings| Inspected { record: None, digest, fingerprint: None, findings, commit: entry.commit.clone() };
+    let nothing = |findings| {
+        let commit = entry.commit.clone();
+        Inspected { record: None, digest, fingerprint: None, state: None, findings, commit }
+    };
     if entry.file("record.json").is_none() {
         inspection.add(Code::CommitForeign, "the commit holds no `record.json`".to_owned());
         return nothing(inspection.findings);
     }
     inspection.check_files();
-    let key = inspection.check_signature();
+    let key = inspection.check_signature(trust);
+    let fingerprint = key.as_ref().map(seal::fingerprint);
     let Some(record) = inspection.read_record(key.as_ref(), trust, place) else {
-        let fingerprint = key.as_ref().map(seal::fingerprint);
         return Inspected { fingerprint, ..nothing(inspection.findings) };
     };
     inspection.seq = Some(record.seq);
@@ -229,11 +242,10 @@ pub fn inspect(entry: &RawEntry, trust: &Trust, place: u64) -> Inspected {
         inspection.check_signer(&record, key, trust, place);
         inspection.check_role(&record);
     }
-    inspection.check_trailers(&record, digest);
+    let state = inspection.check_trailers(&record, digest);
     inspection.check_late(&record, trust);
     inspection.note_newer_fields(&record);
-    let fingerprint = key.as_ref().map(seal::fingerprint);
-    Inspected { record: Some(record), digest, fingerprint, findings: inspection.findings, commit: entry.commit.clone() }
+    Inspected { record: Some(record), digest, fingerprint, state, findings: inspection.findings, commit: entry.commit.clone() }
 }
 
 /// Checks the commit's own signature: by the very key that signed the record, namespace `git`.
@@ -260,7 +272,8 @@ fn check_commit_signature(
     place: u64,
 ) -> Result<(), String> {
     let signature = signature.ok_or("the commit is not signed")?;
-    let key = seal::open(&signature.armored, seal::NAMESPACE_GIT, &signature.payload)
+    let key = trust
+        .open(&signature.armored, seal::NAMESPACE_GIT, &signature.payload)
         .map_err(|error| format!("the commit's signature: {error}"))?;
     let own = seal::fingerprint(&key);
     if fingerprint.is_some_and(|fingerprint| fingerprint != own) {
@@ -323,7 +336,7 @@ impl Inspection<'_> {
 
     /// Whether the key may sign, as far as a record that can't be read tells: every version has `signer`, `recorded_at` and `seq`.
     fn is_trusted(&self, key: &PublicKey, trust: &Trust, place: u64) -> bool {
-        let Ok(value) = json::read(&self.entry.record) else { return false };
+        let Ok(value) = json::read_value(&self.entry.record) else { return false };
         let text = |field: &str| value.get(field).and_then(Value::as_str);
         let signer = text("signer").and_then(|signer| Name::new(signer).ok());
         let at = text("recorded_at").and_then(|at| at.parse::<Time>().ok());
@@ -332,8 +345,8 @@ impl Inspection<'_> {
         !hides && trust.check(&signer, key, seal::NAMESPACE_RECORD, at.utc(), place.max(seq)).is_ok()
     }
 
-    fn check_signature(&mut self) -> Option<PublicKey> {
-        let error = match seal::open(&self.entry.signature, seal::NAMESPACE_RECORD, &self.entry.record) {
+    fn check_signature(&mut self, trust: &Trust) -> Option<PublicKey> {
+        let error = match trust.open(&self.entry.signature, seal::NAMESPACE_RECORD, &self.entry.record) {
             Ok(key) => return Some(key),
             Err(error) => error,
         };
@@ -387,10 +400,14 @@ impl Inspection<'_> {
         }
     }
 
-    fn check_trailers(&mut self, record: &Record, digest: Digest) {
+    /// Gives the state's digest, which only the log's other records can tell right from wrong.
+    fn check_trailers(&mut self, record: &Record, digest: Digest) -> Option<Digest> {
         let trailers = match message::trailers(&self.entry.message) {
             Ok(trailers) => trailers,
-            Err(problem) => return self.add(Code::CommitTrailers, problem),
+            Err(problem) => {
+                self.add(Code::CommitTrailers, problem);
+                return None;
+            }
         };
         if (trailers.seq, trailers.record) != (record.seq, digest) {
             self.add(Code::CommitTrailers, "the trailer `Record` is not this record's".to_owned());
@@ -399,6 +416,7 @@ impl Inspection<'_> {
         if (&checkpoint.log, checkpoint.seq, checkpoint.sha256) != (&record.log, record.seq, digest) {
             self.add(Code::CommitTrailers, "the trailer `Checkpoint` is not this record's".to_owned());
         }
+        Some(trailers.state)
     }
 }
 

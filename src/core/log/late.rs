@@ -85,7 +85,7 @@ fn is_unknown(log: &Id) -> bool {
 }
 
 fn read(bytes: &[u8]) -> Result<Record, String> {
-    let mut value = json::read(bytes).map_err(|error| format!("it is no strict JSON: {error}"))?;
+    let mut value = json::read_value(bytes).map_err(|error| format!("it is no strict JSON: {error}"))?;
     let Value::Object(fields) = &mut value else { return Err("it is no JSON object".to_owned()) };
     if ["seq", "prev", "prev_here", "late"].iter().any(|name| fields.contains_key(*name)) {
         return Err("it has a place in a log, which only the log can give".to_owned());
@@ -93,7 +93,9 @@ fn read(bytes: &[u8]) -> Result<Record, String> {
     fields.insert("seq".to_owned(), json!(json::LARGEST_INTEGER));
     fields.insert("prev".to_owned(), json!(crate::core::record::Digest::ZERO.to_string()));
     fields.entry("log").or_insert_with(|| json!(Id::from_bits([0; 16]).as_str()));
-    let record = Record::read(value).map_err(|error| error.to_string())?;
+    let whole = json::write(&value);
+    let record = json::read(&whole).map_err(|error| error.to_string())?;
+    let record = Record::read(record).map_err(|error| error.to_string())?;
     kinds::check(&record).map_err(|error| error.to_string())?;
     if Claim::bytes_of(&record) != bytes {
         return Err("it is not written as the format has it".to_owned());
@@ -116,7 +118,7 @@ fn check_signature(bytes: &[u8], late: &Late, trust: &Trust, place: u64) -> Resu
 pub fn check(record: &Record, late: &Late, trust: &Trust) -> Result<(), String> {
     let bytes = STANDARD.decode(late.claim.as_str()).map_err(|_| "the claim is no base64".to_owned())?;
     check_signature(&bytes, late, trust, record.seq)?;
-    let claim = json::read(&bytes).map_err(|error| format!("the claim is no strict JSON: {error}"))?;
+    let claim = json::read_value(&bytes).map_err(|error| format!("the claim is no strict JSON: {error}"))?;
     let says = |field: &str, text: &str| claim.get(field).and_then(Value::as_str) == Some(text);
     if !says("signer", late.signer.as_str()) || !says("recorded_at", &late.at.to_string()) {
         return Err("the claim has another signer or time than `late`".to_owned());

@@ -3,7 +3,7 @@
 
 use super::message;
 use crate::core::escape::{markdown_inline, shell_quoted};
-use crate::core::record::{Kind, Line, Name, Person, Record, Status, Time};
+use crate::core::record::{Kind, Line, Name, Record, Status, Time};
 use crate::core::state::{Mark, OpenReview, Place, ROUND_SIZE, Recent, State};
 use crate::core::time::readable;
 use minijinja::syntax::SyntaxConfig;
@@ -78,7 +78,7 @@ fn running(state: &State, place: &Place) -> Option<Row> {
         version: runs.version.to_string(),
         sha: runs.sha.as_ref().map(|sha| sha.short().to_owned()).unwrap_or_default(),
         when: readable(runs.at.utc()),
-        who: person(runs.actor.as_ref()),
+        who: runs.actor.as_ref().map(ToString::to_string).unwrap_or_default(),
         status: if runs.kind == Kind::Rollback { "rolled back to".to_owned() } else { String::new() },
         ..Row::default()
     })
@@ -106,10 +106,10 @@ fn recent(state: &State, recent: &Recent) -> Row {
         version: recent.version.to_string(),
         when: readable(recent.started_at.utc()),
         took: recent.finished_at.map(|end| took(recent.started_at, end)).unwrap_or_default(),
-        who: person(recent.actor.as_ref()),
+        who: recent.actor.as_ref().map(ToString::to_string).unwrap_or_default(),
         status,
         class: recent.class.map(|class| class.to_string()).unwrap_or_default(),
-        approver: person(recent.approver.as_ref()),
+        approver: recent.approver.as_ref().map(ToString::to_string).unwrap_or_default(),
         ..Row::default()
     }
 }
@@ -144,13 +144,6 @@ fn place_name(state: &State, (id, path): (Option<u64>, Option<&Line>), service: 
 
 fn took(start: Time, end: Time) -> String {
     crate::core::time::duration(u64::try_from((end.utc() - start.utc()).num_seconds()).unwrap_or_default())
-}
-
-/// A person as tables name them: by login, else by name.
-pub fn person(person: Option<&Person>) -> String {
-    let Some(person) = person else { return String::new() };
-    let name = person.login.as_ref().map(ToString::to_string);
-    name.or_else(|| person.name.as_ref().map(ToString::to_string)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ pub use fields::*;
 pub use values::{Base64, CommitId, Digest, Id, Line, Link, Name, Text, Time};
 
 use chrono::DateTime;
-use serde_json::Value;
+use json::Json;
 use shape::{FieldError, FieldType as _};
 
 /// The format that this version writes and reads.
@@ -60,18 +60,21 @@ pub enum ParseError {
 impl Record {
     /// A record of this kind of which nothing else is known yet: who appends it gives it its place in the log and its signer.
     pub fn draft(kind: Kind) -> Record {
-        let head = serde_json::json!({
-            "schema": SCHEMA,
-            "log": Id::from_bits([0; 16]).as_str(),
-            "seq": 0,
-            "prev": Digest::ZERO.to_string(),
-            "id": Id::from_bits([0; 16]).as_str(),
-            "kind": kind.as_str(),
-            "recorded_at": Time::new(DateTime::UNIX_EPOCH).to_string(),
-            "signer": "nobody",
-            "tool": "deploy-record",
-        });
-        Record::read(head).unwrap_or_else(|error| unreachable!("every required field is here: {error}"))
+        let nothing = Id::from_bits([0; 16]);
+        let earliest = Time::new(DateTime::UNIX_EPOCH);
+        let head = [
+            ("schema", SCHEMA),
+            ("log", nothing.as_str()),
+            ("prev", &Digest::ZERO.to_string()),
+            ("id", nothing.as_str()),
+            ("kind", kind.as_str()),
+            ("recorded_at", &earliest.to_string()),
+            ("signer", "nobody"),
+            ("tool", "deploy-record"),
+        ];
+        let texts = head.map(|(name, text)| (name.into(), Json::String(text.into())));
+        let members = texts.into_iter().chain([("seq".into(), Json::Number(0))]).collect();
+        Record::read(Json::Object(members)).unwrap_or_else(|error| unreachable!("every required field is here: {error}"))
     }
 
     /// Reads a record's bytes, strictly.
@@ -119,8 +122,16 @@ impl Record {
     }
 }
 
-fn check_is_known(value: &Value) -> Result<(), ParseError> {
-    let text = |field: &str| value.get(field).and_then(Value::as_str);
+impl Person {
+    /// How short lists name the person: by login, else by name.
+    pub fn short(&self) -> Option<Line> {
+        let login = self.login.as_ref().and_then(|login| Line::clean(login.as_str()));
+        login.or_else(|| self.name.clone())
+    }
+}
+
+fn check_is_known(value: &Json) -> Result<(), ParseError> {
+    let text = |field: &str| value.text(field);
     let newer = |what, found: &str| {
         let version = text("tool").and_then(|tool| tool.strip_prefix("deploy-record "));
         let at_least = version.map(|version| format!(" to at least {}", version.escape_debug())).unwrap_or_default();

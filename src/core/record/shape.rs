@@ -3,8 +3,10 @@
 //! One declaration in `fields.rs` gives a struct, its strict reader, its writer, its part of the JSON Schema and the visit of
 //! its free texts. So a new field is one line there, and nothing can be read but not written, or signed but not redacted.
 
+use super::json::Json;
 use serde::{Serialize, ser::SerializeMap};
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt;
 
@@ -47,7 +49,7 @@ pub trait FieldType: Serialize + Sized {
     ///
     /// # Errors
     /// Says what was expected, without the path.
-    fn read(value: Value) -> Result<Self, FieldError>;
+    fn read(value: Json) -> Result<Self, FieldError>;
 
     /// The JSON value.
     fn write(&self) -> Value {
@@ -73,7 +75,7 @@ pub trait Member: Serialize + Sized {
     ///
     /// # Errors
     /// As [`FieldType::read`], and for a required member that is absent.
-    fn read_member(value: Option<Value>) -> Result<Self, FieldError>;
+    fn read_member(value: Option<Json>) -> Result<Self, FieldError>;
 
     /// Whether it is written; otherwise its key is left out.
     fn is_present(&self) -> bool;
@@ -91,7 +93,7 @@ pub trait Member: Serialize + Sized {
 impl<T: FieldType> Member for T {
     const REQUIRED: bool = true;
 
-    fn read_member(value: Option<Value>) -> Result<Self, FieldError> {
+    fn read_member(value: Option<Json>) -> Result<Self, FieldError> {
         T::read(value.ok_or_else(|| FieldError::new("is missing"))?)
     }
 
@@ -115,7 +117,7 @@ impl<T: FieldType> Member for T {
 impl<T: FieldType> Member for Option<T> {
     const REQUIRED: bool = false;
 
-    fn read_member(value: Option<Value>) -> Result<Self, FieldError> {
+    fn read_member(value: Option<Json>) -> Result<Self, FieldError> {
         value.map(T::read).transpose()
     }
 
@@ -141,10 +143,10 @@ impl<T: FieldType> Member for Option<T> {
 impl<T: FieldType> Member for Vec<T> {
     const REQUIRED: bool = false;
 
-    fn read_member(value: Option<Value>) -> Result<Self, FieldError> {
+    fn read_member(value: Option<Json>) -> Result<Self, FieldError> {
         let list = match value {
             None => return Ok(Vec::new()),
-            Some(Value::Array(list)) => list,
+            Some(Json::List(list)) => list,
             Some(other) => return Err(expected("a list", &other)),
         };
         if list.is_empty() {
@@ -174,14 +176,13 @@ impl<T: FieldType> Member for Vec<T> {
 }
 
 /// The error for a value of another JSON type.
-pub fn expected(what: &str, found: &Value) -> FieldError {
+pub fn expected(what: &str, found: &Json) -> FieldError {
     let found = match found {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
+        Json::Bool(_) => "a boolean",
+        Json::Number(_) => "a number",
+        Json::String(_) => "a string",
+        Json::List(_) => "a list",
+        Json::Object(_) => "an object",
     };
     FieldError::new(format!("expected {what}, found {found}"))
 }
@@ -218,30 +219,30 @@ impl Newer {
     }
 }
 
-/// The keys of an object, taken out one by one: in a sound record they come in the table's order.
-pub struct Keys(VecDeque<(String, Value)>);
+/// The members of an object, taken out one by one: in a sound record they come in the table's order.
+pub struct Members<'a>(VecDeque<(Cow<'a, str>, Json<'a>)>);
 
-impl Keys {
+impl<'a> Members<'a> {
     /// Those of this value.
     ///
     /// # Errors
     /// Where it is no object.
-    pub fn of(value: Value) -> Result<Self, FieldError> {
+    pub fn of(value: Json<'a>) -> Result<Self, FieldError> {
         match value {
-            Value::Object(object) => Ok(Keys(object.into_iter().collect())),
+            Json::Object(members) => Ok(Members(members.into())),
             other => Err(expected("an object", &other)),
         }
     }
 
     /// Takes one out; `None` where it is absent.
-    pub fn take(&mut self, key: &str) -> Option<Value> {
+    pub fn take(&mut self, key: &str) -> Option<Json<'a>> {
         let index = self.0.iter().position(|(known, _)| known == key)?;
         self.0.remove(index).map(|(_, value)| value)
     }
 
     /// What is left once the known ones were taken out.
     pub fn rest(self) -> Newer {
-        Newer(self.0.into_iter().collect())
+        Newer(self.0.into_iter().map(|(key, value)| (key.into_owned(), value.into())).collect())
     }
 }
 
@@ -300,8 +301,8 @@ macro_rules! shape {
         }
 
         impl $crate::core::record::shape::FieldType for $shape {
-            fn read(value: serde_json::Value) -> Result<Self, $crate::core::record::shape::FieldError> {
-                let mut object = $crate::core::record::shape::Keys::of(value)?;
+            fn read(value: $crate::core::record::json::Json) -> Result<Self, $crate::core::record::shape::FieldError> {
+                let mut object = $crate::core::record::shape::Members::of(value)?;
                 Ok($shape {
                     $($field: $crate::core::record::shape::Member::read_member(object.take(shape!(@key $field $($key)?)))
                         .map_err(|error| error.within(shape!(@key $field $($key)?)))?,)+
@@ -379,8 +380,8 @@ macro_rules! choice {
         }
 
         impl $crate::core::record::shape::FieldType for $choice {
-            fn read(value: serde_json::Value) -> Result<Self, $crate::core::record::shape::FieldError> {
-                let serde_json::Value::String(word) = value else {
+            fn read(value: $crate::core::record::json::Json) -> Result<Self, $crate::core::record::shape::FieldError> {
+                let $crate::core::record::json::Json::String(word) = value else {
                     return Err($crate::core::record::shape::expected("a string", &value));
                 };
                 word.parse().map_err($crate::core::record::shape::FieldError::new)

@@ -15,7 +15,8 @@ pub(crate) fn example(kind: Kind) -> Record {
             value[field.name] = all[field.name].clone();
         }
     }
-    Record::read(value).expect("the example has the format")
+    let bytes = super::json::write(&value);
+    Record::read(super::json::read(&bytes).expect("JSON")).expect("the example has the format")
 }
 
 fn head(kind: Kind) -> serde_json::Value {

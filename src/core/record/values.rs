@@ -3,12 +3,13 @@
 //! Each has two ways in: a strict one for bytes that were signed (`FieldType::read`), and one for what people and machines hand
 //! us (`new`, `clean`), which mends what may be mended and says so.
 
-use super::json::LARGEST_INTEGER;
+use super::json::{Json, LARGEST_INTEGER};
 use super::shape::{FieldError, FieldType, expected};
 use chrono::{DateTime, Datelike, NaiveDate, SubsecRound, Timelike, Utc};
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -19,16 +20,19 @@ pub const LONGEST_TEXT: usize = 64 * 1024;
 const EARLIEST: i64 = -62_167_219_200;
 const LATEST: i64 = 253_402_300_799;
 
-fn string(value: Value) -> Result<String, FieldError> {
+fn string(value: Json) -> Result<Cow<str>, FieldError> {
     match value {
-        Value::String(text) => Ok(text),
+        Json::String(text) => Ok(text),
         other => Err(expected("a string", &other)),
     }
 }
 
 impl FieldType for bool {
-    fn read(value: Value) -> Result<Self, FieldError> {
-        value.as_bool().ok_or_else(|| expected("a boolean", &value))
+    fn read(value: Json) -> Result<Self, FieldError> {
+        match value {
+            Json::Bool(value) => Ok(value),
+            other => Err(expected("a boolean", &other)),
+        }
     }
 
     fn schema() -> Value {
@@ -37,10 +41,10 @@ impl FieldType for bool {
 }
 
 impl FieldType for u64 {
-    fn read(value: Value) -> Result<Self, FieldError> {
-        match value.as_u64() {
-            Some(number) if number <= LARGEST_INTEGER => Ok(number),
-            _ => Err(expected("an integer from 0 to 2^53-1", &value)),
+    fn read(value: Json) -> Result<Self, FieldError> {
+        match value {
+            Json::Number(number) => Ok(number),
+            other => Err(expected("an integer from 0 to 2^53-1", &other)),
         }
     }
 
@@ -88,7 +92,7 @@ macro_rules! checked_string {
         }
 
         impl FieldType for $name {
-            fn read(value: Value) -> Result<Self, FieldError> {
+            fn read(value: Json) -> Result<Self, FieldError> {
                 $name::new(string(value)?).map_err(FieldError::new)
             }
 
@@ -362,7 +366,7 @@ impl Serialize for Time {
 }
 
 impl FieldType for Time {
-    fn read(value: Value) -> Result<Self, FieldError> {
+    fn read(value: Json) -> Result<Self, FieldError> {
         string(value)?.parse().map_err(FieldError::new)
     }
 
@@ -432,7 +436,7 @@ impl FromStr for Digest {
 }
 
 impl FieldType for Digest {
-    fn read(value: Value) -> Result<Self, FieldError> {
+    fn read(value: Json) -> Result<Self, FieldError> {
         string(value)?.parse().map_err(FieldError::new)
     }
 

@@ -1,5 +1,6 @@
 //! What `state.json` holds, in the order in which it is written. Made with the same macros as the record's field table.
 
+use super::rendered::Rendered;
 use crate::core::record::shape::shape;
 use crate::core::record::{ClassName, CommitId, Delivered, Digest, Id, Kind, Line, Name, Person, Pointer, Status, Tier, Time};
 
@@ -19,7 +20,7 @@ shape! {
         /// `recorded_at` of record 1: since when the log is kept.
         since: Time,
         /// Environments, the least recent first, at most 200.
-        places: Vec<Place>,
+        places: Vec<Rendered<Place>>,
         /// Approvals that are neither used up nor expired, the oldest first, at most 100.
         approvals: Vec<OpenApproval>,
         /// Follow-up reviews that are owed, the oldest first.
@@ -29,9 +30,9 @@ shape! {
         /// Rollbacks whose reason nobody has given, the oldest first.
         missing_reasons: Vec<Mark>,
         /// The newest deployments and rollbacks, the newest first, at most 20.
-        recent: Vec<Recent>,
+        recent: Vec<Rendered<Recent>>,
         /// What the newest jobs recorded, the oldest first, at most 64.
-        jobs: Vec<JobKey>,
+        jobs: Vec<Rendered<JobKey>>,
     }
 }
 
@@ -79,8 +80,8 @@ shape! {
         sha: Option<CommitId>,
         /// Since when it runs.
         at: Time,
-        /// Who ran it.
-        actor: Option<Person>,
+        /// Who ran it, by login, else by name.
+        actor: Option<Line>,
     }
 }
 
@@ -193,12 +194,12 @@ shape! {
         started_at: Time,
         /// When it ended.
         finished_at: Option<Time>,
-        /// Who ran it.
-        actor: Option<Person>,
+        /// Who ran it, by login, else by name.
+        actor: Option<Line>,
         /// How the policy saw it.
         class: Option<ClassName>,
-        /// Who approved it.
-        approver: Option<Person>,
+        /// Who approved it, likewise.
+        approver: Option<Line>,
     }
 }
 

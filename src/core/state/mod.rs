@@ -5,15 +5,17 @@
 //! limit goes out, the least recent first, and is looked up in the history; open reviews, holds and missing reasons never go.
 
 mod fields;
+mod rendered;
 #[cfg(test)]
 mod tests;
 
 pub use fields::*;
+pub use rendered::Rendered;
 
 use crate::core::checkpoint::Checkpoint;
 use crate::core::record::shape::{FieldError, FieldType as _};
 use crate::core::record::{
-    CommitId, Delivered, Digest, Kind, Line, Name, ParseError, Pointer, Project, Record, Status, Time, json,
+    CommitId, Delivered, Digest, Kind, Line, Name, ParseError, Person, Pointer, Project, Record, Status, Time, json,
 };
 use chrono::TimeDelta;
 
@@ -83,7 +85,7 @@ impl State {
     /// As [`Record::parse`].
     pub fn parse(bytes: &[u8]) -> Result<State, ParseError> {
         let value = json::read(bytes).map_err(|error| ParseError::Json(error.to_string()))?;
-        match value.get("schema").and_then(serde_json::Value::as_str) {
+        match value.text("schema") {
             Some(SCHEMA) => {}
             Some(other) => {
                 let found = other.escape_debug().to_string();
@@ -113,7 +115,7 @@ impl State {
 
     /// What is known of a place.
     pub fn place(&self, key: &PlaceKey) -> Option<&Place> {
-        self.places.iter().find(|place| place.is(key))
+        self.places.iter().map(|place| &**place).find(|place| place.is(key))
     }
 
     /// The project's number, where the log knows exactly one for this path.
@@ -139,7 +141,7 @@ impl State {
     /// A project's path, or where that is unknown, its number.
     pub fn project_name(&self, id: Option<u64>, path: Option<&Line>) -> String {
         let same = |place: &&Place| id.is_some() && place.project == id;
-        let known = self.places.iter().rev().filter(same).find_map(|place| place.path.as_ref());
+        let known = self.places.iter().rev().map(|place| &**place).filter(same).find_map(|place| place.path.as_ref());
         path.or(known).map(ToString::to_string).or(id.map(|id| format!("project {id}"))).unwrap_or_default()
     }
 
@@ -191,7 +193,7 @@ impl State {
 
     fn update_place(&mut self, record: &Record, digest: Digest) {
         let (Some(key), Some(environment)) = (PlaceKey::of(record), &record.environment) else { return };
-        let known = self.places.iter().position(|place| place.is(&key)).map(|index| self.places.remove(index));
+        let known = self.places.iter().position(|place| place.is(&key)).map(|index| self.places.remove(index).into_inner());
         let path = record.project.as_ref().and_then(|project| project.path.clone());
         let mut place = known.unwrap_or_else(|| Place {
             project: key.project,
@@ -213,7 +215,7 @@ impl State {
             place.tier = environment.tier;
             place.deliver(record);
         }
-        self.places.push(place);
+        self.places.push(place.into());
         drop_oldest(&mut self.places, MOST_PLACES);
     }
 
@@ -296,11 +298,11 @@ impl State {
     fn update_recent(&mut self, record: &Record) {
         let Some(entry) = recent(record) else { return };
         match record.finishes {
-            None => self.recent.insert(0, entry),
+            None => self.recent.insert(0, entry.into()),
             Some(start) => {
                 // one that is not here any more is no recent one
                 if let Some(known) = self.recent.iter_mut().find(|known| known.seq == start) {
-                    *known = entry;
+                    *known = entry.into();
                 }
             }
         }
@@ -309,7 +311,7 @@ impl State {
 
     fn remember_job(&mut self, record: &Record) {
         let Some(key) = job_key(record) else { return };
-        self.jobs.push(JobKey { seq: record.seq, key, newer: Default::default() });
+        self.jobs.push(JobKey { seq: record.seq, key, newer: Default::default() }.into());
         drop_oldest(&mut self.jobs, MOST_JOBS);
     }
 }
@@ -388,7 +390,7 @@ impl Place {
         self.good.truncate(MOST_GOOD);
         // what began before this place had gone out is still to be compared with what ran then
         self.earlier.take_if(|earlier| start > earlier.seq);
-        let actor = record.actor.clone();
+        let actor = record.actor.as_ref().and_then(Person::short);
         self.runs =
             Some(Running { seq: record.seq, start, kind: record.kind, version, sha, at, actor, newer: Default::default() });
     }
@@ -436,9 +438,9 @@ fn recent(record: &Record) -> Option<Recent> {
         status: record.status?,
         started_at: record.started_at?,
         finished_at: record.finished_at,
-        actor: record.actor.clone(),
+        actor: record.actor.as_ref().and_then(Person::short),
         class: record.class.as_ref().map(|class| class.name),
-        approver: record.approval.as_ref().map(|approval| approval.approver.clone()),
+        approver: record.approval.as_ref().and_then(|approval| approval.approver.short()),
         newer: Default::default(),
     })
 }

@@ -55,8 +55,8 @@ fn a_late_record_displaces_nothing_that_finished_later() {
     late.recorded_at = "2026-11-20T13:05:00Z".parse().expect("time");
     assert_eq!(runs(&after(&[now.clone(), late.clone()])), Some("late"));
     late.late = example(Kind::Deployment).late.or_else(|| {
-        let value = serde_json::json!({ "at": "2026-11-20T13:01:00Z", "signer": "ci:main", "claim": "e30=", "sig": "x" });
-        crate::core::record::Late::read(value).ok()
+        let late = br#"{"at":"2026-11-20T13:01:00Z","signer":"ci:main","claim":"e30=","sig":"x"}"#;
+        crate::core::record::Late::read(json::read(late).ok()?).ok()
     });
     assert_eq!(runs(&after(&[now, late])), Some("now"));
 }
@@ -184,9 +184,9 @@ fn a_place_that_comes_back_knows_what_it_has_forgotten() {
     // the old one ends now: it began before what ran when the place went out, and must not take its place
     records.push(deployment(204, "old", Status::Success, Some(1)));
     let state = after(&records);
-    let mut place = state.places.last().expect("a place").clone();
+    let mut place = state.places.last().expect("a place").clone().into_inner();
     assert_eq!((place.forgotten, place.earlier.as_ref().map(|pointer| pointer.seq)), (Some(2), Some(2)));
-    place.join_earlier(before.places[0].clone());
+    place.join_earlier(before.places[0].clone().into_inner());
     assert_eq!(place.runs.map(|runs| runs.version.to_string()).as_deref(), Some("new"));
     assert_eq!(place.earlier, None);
     // what begins and goes well from now on needs no look back

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::core::log::entry::{ATTRIBUTES, FILES, File, blob_id};
+use crate::core::log::message;
 use crate::core::record::tests::example;
 use crate::core::record::{Line, Name, Person, Strength};
 use crate::core::seal;
@@ -290,7 +291,7 @@ fn a_later_version_is_no_damage_and_its_words_from_a_stranger_are() {
     let digest = Digest::of(&bytes);
     let mut state = log.state.clone().expect("a state");
     state.newest = Pointer::to(9, digest);
-    state.places.last_mut().expect("a place").newest = Pointer::to(9, digest);
+    state.places.last_mut().expect("a place").change().newest = Pointer::to(9, digest);
     log.push(&record, bytes, signature, state.to_bytes());
     log.state = Some(state);
     log.delivery("5", Status::Failed, None);
