@@ -53,6 +53,9 @@ pub type Keeps<'a> = &'a dyn Fn(&RecordError) -> bool;
 fn append(writer: &LogWriter, end: Record, keeps: Keeps) -> Result<Kept, Failure> {
     let id = random_id().map_err(Failure::unable)?;
     let recorder = writer.recorder();
+    if let Some(refusal) = writer.settings.refused() {
+        return Ok(Kept::InSpool(recorder.spool_only(&writer.spool, &id, end, refusal)?.0));
+    }
     Ok(recorder.append_or_spool(&writer.spool, &id, end.clone(), writer.deadline(), keeps, &mut |_| Ok(Draft(end.clone())))?)
 }
 
@@ -108,6 +111,9 @@ enum Standing {
 
 /// Appends the start that waits, where it is not in the log.
 fn append_start(ctx: &Context, writer: &LogWriter, claim: &Claim) -> Result<Standing, RecordError> {
+    if let Some(refusal) = writer.settings.refused() {
+        return Err(refusal);
+    }
     let recorder = writer.recorder();
     let seq = match recorder.replay(claim, writer.deadline())? {
         Appended::New(receipt) => {

@@ -85,7 +85,7 @@ impl std::str::FromStr for End {
 /// Records it.
 pub fn run(args: &Finish, ctx: &Context) -> Result<Exit, Failure> {
     let status = status(args, ctx)?;
-    let settings = Settings::load_for_delivery(ctx)?;
+    let settings = Settings::load_to_keep(ctx)?;
     let named = args.named();
     if args.record.is_none()
         && let Some(reason) = not_recorded(&named, &settings)
@@ -193,6 +193,9 @@ fn find(
     if let Some((held, record)) = waiting(&wanted, settings, spool)? {
         return Ok(Start::Open(Started::Waiting(held), Box::new(record)));
     }
+    if let Some(refusal) = settings.refused() {
+        return noted(&wanted, spool, refusal);
+    }
     let store = settings.open_log_to_append(ctx)?;
     let known = match Known::fetch(&store, &settings.trust, ctx.deadline()) {
         Ok(known) => known,
@@ -267,9 +270,6 @@ fn waiting(wanted: &Wanted, settings: &Settings, spool: &Spool) -> Result<Option
 
 /// The start in the log, from the note that `start` left: the log itself can't be asked.
 fn noted(wanted: &Wanted, spool: &Spool, error: RecordError) -> Result<Start, Failure> {
-    if !error.is_unreachable() {
-        return Err(error.into());
-    }
     let starts = spool.noted_starts().into_iter().filter_map(|(seq, bytes)| Some((seq, Record::parse(&bytes).ok()?)));
     let starts: Vec<_> = match wanted {
         Wanted::Number(number) => starts.filter(|(seq, _)| seq == number).collect(),

@@ -14,10 +14,11 @@ use crate::core::log::entry::Trust;
 use crate::core::record::{Digest, Line, Policy};
 use crate::core::trust::AllowedSigners;
 use crate::http::RemoteError;
+use crate::recorder::RecordError;
 use crate::repo::Checkout;
 use crate::repo::default_branch::{self, DefaultBranch};
 use crate::spool::Spool;
-use crate::store::LogStore;
+use crate::store::{LogStore, StoreError};
 use anyhow::{Context as _, anyhow};
 use std::path::PathBuf;
 
@@ -158,6 +159,12 @@ impl Settings {
     /// Where it can't be used.
     pub fn open_log_to_append(&self, ctx: &Context) -> Result<LogStore, Failure> {
         self.location.open_to_append(ctx, &self.branch)
+    }
+
+    /// Why nothing may be appended: the server does not let itself be read, so that nobody can tell what decides.
+    pub fn refused(&self) -> Option<RecordError> {
+        let source = self.refusal.clone()?;
+        Some(StoreError::Unreachable { log: "the project's default branch".to_owned(), source }.into())
     }
 
     /// Opens the log for reading.
