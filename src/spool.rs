@@ -22,6 +22,10 @@ const LEFTOVER: Duration = Duration::from_secs(60 * 60);
 /// How the name of a note ends.
 const NOTE: &str = ".started";
 
+/// The folder beside the claims for those that nobody will replay, and how the name of a reason for that ends.
+const ASIDE: &str = "set-aside";
+const REASON: &str = ".reason";
+
 /// A folder with claims.
 #[derive(Debug, Clone)]
 pub struct Spool {
@@ -85,6 +89,13 @@ impl Spool {
         let mut claims: Vec<_> = paths.into_iter().filter(is_claim).collect();
         claims.sort();
         Ok(claims)
+    }
+
+    /// The folder of the claims that were set aside, and how many there are.
+    pub fn set_aside(&self) -> (PathBuf, usize) {
+        let aside = Spool::at(self.directory.join(ASIDE));
+        let claims = aside.waiting().map_or(0, |claims| claims.len());
+        (aside.directory, claims)
     }
 
     /// Removes what is left of claims whose process was killed while it put one there, or took one away.
@@ -181,6 +192,28 @@ impl Held {
         }
     }
 
+    /// Sets it aside with the reason for that: it does not wait any more, and is kept. Gives where it is now.
+    ///
+    /// # Errors
+    /// Where that can't be done; then it still waits.
+    pub fn set_aside(self, reason: &str) -> io::Result<PathBuf> {
+        let (Some(directory), Some(name)) = (self.path.parent(), self.path.file_name()) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let aside = directory.join(ASIDE);
+        std::fs::create_dir_all(&aside)?;
+        let to = aside.join(name);
+        std::fs::write(beside(&to, REASON), format!("{reason}\n"))?;
+        match std::fs::copy(signature_of(&self.path), signature_of(&to)) {
+            // a claim without its signature can be set aside, too
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => std::fs::rename(&self.path, &to)?,
+        }
+        // one that stays is cleared away as a part of a claim
+        let _ = std::fs::remove_file(signature_of(&self.path));
+        Ok(to)
+    }
+
     /// Removes it: its record is in the log.
     ///
     /// # Errors
@@ -221,8 +254,12 @@ fn is_old_file(path: &Path) -> bool {
 }
 
 fn signature_of(claim: &Path) -> PathBuf {
+    beside(claim, ".sig")
+}
+
+fn beside(claim: &Path, ending: &str) -> PathBuf {
     let mut path = claim.to_path_buf().into_os_string();
-    path.push(".sig");
+    path.push(ending);
     path.into()
 }
 
