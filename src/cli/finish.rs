@@ -311,12 +311,18 @@ impl Log<'_> {
                 None => return self.ended(mine, status),
             },
         };
+        self.standing(seq, status)
+    }
+
+    fn standing(&self, seq: u64, status: Status) -> Result<Start, Failure> {
         let Found { record, closed_by } = self.known.find_start(seq)?;
         match (record, closed_by) {
             (Some(record), None) if record.status == Some(Status::Running) => {
                 Ok(Start::Open(Started::InLog(seq), Box::new(record)))
             }
             (Some(_), Some((end, Some(same)))) if same == status => Ok(Start::Ended(end)),
+            // what is known after all is recorded beside it
+            (Some(record), Some((_, Some(Status::Unknown)))) => Ok(Start::Open(Started::InLog(seq), Box::new(record))),
             (Some(_), Some((end, other))) => Err(ended_otherwise(seq, end, other)),
             (Some(record), None) => {
                 let words =
@@ -342,11 +348,15 @@ impl Log<'_> {
         let place = mine.target.key(self.known.state());
         let is_mine = |record: &Record| {
             let (job, ..) = facts(record);
-            record.finishes.is_some() && PlaceKey::of(record).as_ref() == Some(&place) && job.is_some() && job == mine.job
+            let is_end = record.finishes.is_some() || record.finishes_id.is_some();
+            is_end && PlaceKey::of(record).as_ref() == Some(&place) && job.is_some() && job == mine.job
         };
         match self.known.newest_that(&is_mine, self.ctx.now())? {
             Some(end) if end.status == Some(status) => Ok(Start::Ended(end.seq)),
-            Some(end) => Err(ended_otherwise(end.finishes.unwrap_or_default(), end.seq, end.status)),
+            Some(end) => match end.finishes.filter(|_| end.status == Some(Status::Unknown)) {
+                Some(start) => self.standing(start, status),
+                None => Err(ended_otherwise(end.finishes.unwrap_or(end.seq), end.seq, end.status)),
+            },
             None => Err(Failure::usage(anyhow!("no start is open in {} that this could be the end of", mine.target.words()))
                 .hint("`deploy-record status` shows what is open, and --record names it")
                 .hint("a deployment that was not started on record is recorded with `deploy-record record`")),
