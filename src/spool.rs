@@ -30,6 +30,7 @@ const REASON: &str = ".reason";
 #[derive(Debug, Clone)]
 pub struct Spool {
     directory: PathBuf,
+    is_there: bool,
 }
 
 /// A claim in the spool, locked as long as this value lives.
@@ -53,7 +54,19 @@ pub enum HoldError {
 impl Spool {
     /// The spool in this folder, which is made when something is put there.
     pub fn at(directory: PathBuf) -> Self {
-        Spool { directory }
+        Spool { directory, is_there: true }
+    }
+
+    /// No spool: nothing waits there, and nothing can be put there.
+    pub fn nowhere() -> Self {
+        Spool { directory: PathBuf::new(), is_there: false }
+    }
+
+    fn make(&self) -> io::Result<()> {
+        if !self.is_there {
+            return Err(io::Error::other("HOME is not set, so there is no place for records that can't be appended at once"));
+        }
+        std::fs::create_dir_all(&self.directory)
     }
 
     /// Its folder.
@@ -66,7 +79,7 @@ impl Spool {
     /// # Errors
     /// Where the folder can't be made or written to, or the disk is full: then nothing is left of the claim.
     pub fn put(&self, name: &str, claim: &[u8], signature: &str) -> io::Result<Held> {
-        std::fs::create_dir_all(&self.directory)?;
+        self.make()?;
         let path = self.directory.join(format!("{name}.json"));
         let beside = signature_of(&path);
         self.place(&beside, signature.as_bytes())?;
@@ -116,7 +129,7 @@ impl Spool {
     /// # Errors
     /// As [`Spool::put`].
     pub fn note_start(&self, seq: u64, record: &[u8]) -> io::Result<()> {
-        std::fs::create_dir_all(&self.directory)?;
+        self.make()?;
         self.place(&self.note(seq), record).map(drop)
     }
 

@@ -93,7 +93,7 @@ pub fn run(args: &Finish, ctx: &Context) -> Result<Exit, Failure> {
         ctx.ui.say(&format!("not recorded: {reason}"));
         return Ok(Exit::Done);
     }
-    let spool = settings.spool(ctx)?;
+    let spool = settings.spool(ctx);
     let (started, start) = match find(args, &named, ctx, &settings, &spool, status)? {
         Start::Ended(seq) => {
             ctx.ui.say(&format!("the outcome was recorded before: record {seq}"));

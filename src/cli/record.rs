@@ -47,7 +47,7 @@ pub fn run(args: &RecordArgs, ctx: &Context) -> Result<Exit, Failure> {
     let at = happened_at(args, ctx)?;
     let make = |known: &Known, settings: &Settings| draft(args, ctx, settings, &delivery, known, at);
     if args.dry_run {
-        let store = settings.open_log(ctx)?;
+        let store = settings.open_log_in_passing(ctx)?;
         let known = Known::fetch(&store, &settings.trust, ctx.deadline())?;
         let Draft(record) = make(&known, &settings)?;
         ctx.ui.result(&view::draft(&record, &ctx.redactor(&settings.config.redact.allow)));

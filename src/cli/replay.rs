@@ -42,7 +42,7 @@ pub struct Replay {
 /// Appends them.
 pub fn run(args: &Replay, ctx: &Context) -> Result<Exit, Failure> {
     let settings = Settings::load(ctx)?;
-    let spool = settings.spool(ctx)?;
+    let spool = settings.spool(ctx);
     if let (Some(claim), Some(reason)) = (&args.set_aside, &args.reason) {
         return set_aside(ctx, &spool, claim, reason);
     }

@@ -107,8 +107,12 @@ impl Recorder<'_> {
         let signature = self.signer.sign(seal::NAMESPACE_SPOOL, &claim)?;
         let name = format!("{}-{id}", record.recorded_at.utc().format("%Y%m%dT%H%M%SZ"));
         let held = spool.put(&name, &claim, &signature);
-        let place = spool.directory().display();
-        held.map_err(|error| RecordError::Other(anyhow::anyhow!("can't write in `{place}`: {error}")))
+        let place = spool.directory();
+        held.map_err(|error| {
+            let words =
+                if place.as_os_str().is_empty() { String::new() } else { format!("can't write in `{}`: ", place.display()) };
+            RecordError::Other(anyhow::anyhow!("{words}{error}"))
+        })
     }
 
     /// Appends what waited in a spool; once, whoever does so, and however often.
