@@ -22,10 +22,15 @@ const LEFTOVER: Duration = Duration::from_secs(60 * 60);
 /// How the name of a note ends.
 const NOTE: &str = ".started";
 
+/// The folder beside the claims for those that nobody will replay, and how the name of a reason for that ends.
+const ASIDE: &str = "set-aside";
+const REASON: &str = ".reason";
+
 /// A folder with claims.
 #[derive(Debug, Clone)]
 pub struct Spool {
     directory: PathBuf,
+    is_there: bool,
 }
 
 /// A claim in the spool, locked as long as this value lives.
@@ -49,7 +54,19 @@ pub enum HoldError {
 impl Spool {
     /// The spool in this folder, which is made when something is put there.
     pub fn at(directory: PathBuf) -> Self {
-        Spool { directory }
+        Spool { directory, is_there: true }
+    }
+
+    /// No spool: nothing waits there, and nothing can be put there.
+    pub fn nowhere() -> Self {
+        Spool { directory: PathBuf::new(), is_there: false }
+    }
+
+    fn make(&self) -> io::Result<()> {
+        if !self.is_there {
+            return Err(io::Error::other("HOME is not set, so there is no place for records that can't be appended at once"));
+        }
+        std::fs::create_dir_all(&self.directory)
     }
 
     /// Its folder.
@@ -62,7 +79,7 @@ impl Spool {
     /// # Errors
     /// Where the folder can't be made or written to, or the disk is full: then nothing is left of the claim.
     pub fn put(&self, name: &str, claim: &[u8], signature: &str) -> io::Result<Held> {
-        std::fs::create_dir_all(&self.directory)?;
+        self.make()?;
         let path = self.directory.join(format!("{name}.json"));
         let beside = signature_of(&path);
         self.place(&beside, signature.as_bytes())?;
@@ -87,6 +104,13 @@ impl Spool {
         Ok(claims)
     }
 
+    /// The folder of the claims that were set aside, and how many there are.
+    pub fn set_aside(&self) -> (PathBuf, usize) {
+        let aside = Spool::at(self.directory.join(ASIDE));
+        let claims = aside.waiting().map_or(0, |claims| claims.len());
+        (aside.directory, claims)
+    }
+
     /// Removes what is left of claims whose process was killed while it put one there, or took one away.
     pub fn clear_leftovers(&self) {
         for entry in std::fs::read_dir(&self.directory).into_iter().flatten().flatten() {
@@ -105,7 +129,7 @@ impl Spool {
     /// # Errors
     /// As [`Spool::put`].
     pub fn note_start(&self, seq: u64, record: &[u8]) -> io::Result<()> {
-        std::fs::create_dir_all(&self.directory)?;
+        self.make()?;
         self.place(&self.note(seq), record).map(drop)
     }
 
@@ -181,6 +205,28 @@ impl Held {
         }
     }
 
+    /// Sets it aside with the reason for that: it does not wait any more, and is kept. Gives where it is now.
+    ///
+    /// # Errors
+    /// Where that can't be done; then it still waits.
+    pub fn set_aside(self, reason: &str) -> io::Result<PathBuf> {
+        let (Some(directory), Some(name)) = (self.path.parent(), self.path.file_name()) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let aside = directory.join(ASIDE);
+        std::fs::create_dir_all(&aside)?;
+        let to = aside.join(name);
+        std::fs::write(beside(&to, REASON), format!("{reason}\n"))?;
+        match std::fs::copy(signature_of(&self.path), signature_of(&to)) {
+            // a claim without its signature can be set aside, too
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => std::fs::rename(&self.path, &to)?,
+        }
+        // one that stays is cleared away as a part of a claim
+        let _ = std::fs::remove_file(signature_of(&self.path));
+        Ok(to)
+    }
+
     /// Removes it: its record is in the log.
     ///
     /// # Errors
@@ -221,8 +267,12 @@ fn is_old_file(path: &Path) -> bool {
 }
 
 fn signature_of(claim: &Path) -> PathBuf {
+    beside(claim, ".sig")
+}
+
+fn beside(claim: &Path, ending: &str) -> PathBuf {
     let mut path = claim.to_path_buf().into_os_string();
-    path.push(".sig");
+    path.push(ending);
     path.into()
 }
 

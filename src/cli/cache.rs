@@ -10,13 +10,21 @@ use std::sync::Arc;
 
 /// The copy of this branch at this address; none where there can't be one.
 pub fn open(ctx: &Context, checkout: Option<&Checkout>, address: &str, branch: &str) -> Option<Cache> {
-    let folder = folder(ctx, checkout, address, branch)?;
+    let Some(folder) = folder(ctx, checkout, address, branch) else {
+        ctx.ui.verbose("no copy of the log is kept on this machine: HOME is not set");
+        return None;
+    };
     let opened = Cache::open(&folder);
     opened
         .inspect_err(|error| {
             ctx.ui.verbose(&format!("no copy of the log is kept on this machine: `{}`: {error}", folder.display()))
         })
         .ok()
+}
+
+/// Whether there is a copy of this branch at this address.
+pub fn is_there(ctx: &Context, checkout: Option<&Checkout>, address: &str, branch: &str) -> bool {
+    folder(ctx, checkout, address, branch).is_some_and(|folder| folder.exists())
 }
 
 /// Number of the newest record that this machine has seen of this branch at this address.

@@ -7,7 +7,8 @@ use super::writer::LogWriter;
 use super::{result_file, view};
 use crate::core::log::late::Claim;
 use crate::core::record::{Record, Status, Time};
-use crate::recorder::{Appended, Draft, Kept, RecordError, random_id};
+use crate::core::state::PlaceKey;
+use crate::recorder::{Appended, Draft, Kept, Known, RecordError, random_id};
 use crate::spool::Held;
 use anyhow::anyhow;
 
@@ -53,7 +54,28 @@ pub type Keeps<'a> = &'a dyn Fn(&RecordError) -> bool;
 fn append(writer: &LogWriter, end: Record, keeps: Keeps) -> Result<Kept, Failure> {
     let id = random_id().map_err(Failure::unable)?;
     let recorder = writer.recorder();
-    Ok(recorder.append_or_spool(&writer.spool, &id, end.clone(), writer.deadline(), keeps, &mut |_| Ok(Draft(end.clone())))?)
+    if let Some(refusal) = writer.settings.refused() {
+        return Ok(Kept::InSpool(recorder.spool_only(&writer.spool, &id, end, refusal)?.0));
+    }
+    Ok(recorder.append_or_spool(&writer.spool, &id, end.clone(), writer.deadline(), keeps, &mut |known| {
+        Ok(Draft(as_it_stands(end.clone(), known)?))
+    })?)
+}
+
+/// A start is closed once. What comes out after it was closed with an unknown outcome is a record of its own, which names the
+/// start by its id.
+fn as_it_stands(end: Record, known: &Known) -> Result<Record, RecordError> {
+    let (Some(start), Some(key)) = (end.finishes, PlaceKey::of(&end)) else { return Ok(end) };
+    let place = known.state().and_then(|state| state.place(&key));
+    if place.is_some_and(|place| place.open.iter().any(|open| open.seq == start)) {
+        return Ok(end);
+    }
+    let found = known.find_start(start)?;
+    let is_unknown = matches!(found.closed_by, Some((_, Some(Status::Unknown)))) && end.status != Some(Status::Unknown);
+    match found.record.filter(|_| is_unknown) {
+        Some(record) => Ok(Record { finishes: None, finishes_id: Some(record.id), ..end }),
+        None => Ok(end),
+    }
 }
 
 /// First the start that waits, then the end; both wait where the log still can't be reached.
@@ -73,6 +95,10 @@ fn after_its_start(ctx: &Context, writer: &LogWriter, held: Held, end: Record, k
             let _ = held.remove();
             // the log may have known more of the place than the claim
             append(writer, Record { finishes: Some(start.seq), project: start.project, ..end }, keeps)
+        }
+        Ok(Standing::Ended { status: Some(Status::Unknown), .. }) if end.status != Some(Status::Unknown) => {
+            let _ = held.remove();
+            append(writer, Record { finishes_id: Some(claim.record().id.clone()), ..end }, keeps)
         }
         Ok(Standing::Ended { start, end: seq, status }) => {
             let _ = held.remove();
@@ -108,6 +134,9 @@ enum Standing {
 
 /// Appends the start that waits, where it is not in the log.
 fn append_start(ctx: &Context, writer: &LogWriter, claim: &Claim) -> Result<Standing, RecordError> {
+    if let Some(refusal) = writer.settings.refused() {
+        return Err(refusal);
+    }
     let recorder = writer.recorder();
     let seq = match recorder.replay(claim, writer.deadline())? {
         Appended::New(receipt) => {

@@ -85,7 +85,7 @@ impl std::str::FromStr for End {
 /// Records it.
 pub fn run(args: &Finish, ctx: &Context) -> Result<Exit, Failure> {
     let status = status(args, ctx)?;
-    let settings = Settings::load_for_delivery(ctx)?;
+    let settings = Settings::load_to_keep(ctx)?;
     let named = args.named();
     if args.record.is_none()
         && let Some(reason) = not_recorded(&named, &settings)
@@ -93,7 +93,7 @@ pub fn run(args: &Finish, ctx: &Context) -> Result<Exit, Failure> {
         ctx.ui.say(&format!("not recorded: {reason}"));
         return Ok(Exit::Done);
     }
-    let spool = settings.spool(ctx)?;
+    let spool = settings.spool(ctx);
     let (started, start) = match find(args, &named, ctx, &settings, &spool, status)? {
         Start::Ended(seq) => {
             ctx.ui.say(&format!("the outcome was recorded before: record {seq}"));
@@ -193,6 +193,9 @@ fn find(
     if let Some((held, record)) = waiting(&wanted, settings, spool)? {
         return Ok(Start::Open(Started::Waiting(held), Box::new(record)));
     }
+    if let Some(refusal) = settings.refused() {
+        return noted(&wanted, spool, refusal);
+    }
     let store = settings.open_log_to_append(ctx)?;
     let known = match Known::fetch(&store, &settings.trust, ctx.deadline()) {
         Ok(known) => known,
@@ -267,9 +270,6 @@ fn waiting(wanted: &Wanted, settings: &Settings, spool: &Spool) -> Result<Option
 
 /// The start in the log, from the note that `start` left: the log itself can't be asked.
 fn noted(wanted: &Wanted, spool: &Spool, error: RecordError) -> Result<Start, Failure> {
-    if !error.is_unreachable() {
-        return Err(error.into());
-    }
     let starts = spool.noted_starts().into_iter().filter_map(|(seq, bytes)| Some((seq, Record::parse(&bytes).ok()?)));
     let starts: Vec<_> = match wanted {
         Wanted::Number(number) => starts.filter(|(seq, _)| seq == number).collect(),
@@ -311,12 +311,18 @@ impl Log<'_> {
                 None => return self.ended(mine, status),
             },
         };
+        self.standing(seq, status)
+    }
+
+    fn standing(&self, seq: u64, status: Status) -> Result<Start, Failure> {
         let Found { record, closed_by } = self.known.find_start(seq)?;
         match (record, closed_by) {
             (Some(record), None) if record.status == Some(Status::Running) => {
                 Ok(Start::Open(Started::InLog(seq), Box::new(record)))
             }
             (Some(_), Some((end, Some(same)))) if same == status => Ok(Start::Ended(end)),
+            // what is known after all is recorded beside it
+            (Some(record), Some((_, Some(Status::Unknown)))) => Ok(Start::Open(Started::InLog(seq), Box::new(record))),
             (Some(_), Some((end, other))) => Err(ended_otherwise(seq, end, other)),
             (Some(record), None) => {
                 let words =
@@ -342,11 +348,15 @@ impl Log<'_> {
         let place = mine.target.key(self.known.state());
         let is_mine = |record: &Record| {
             let (job, ..) = facts(record);
-            record.finishes.is_some() && PlaceKey::of(record).as_ref() == Some(&place) && job.is_some() && job == mine.job
+            let is_end = record.finishes.is_some() || record.finishes_id.is_some();
+            is_end && PlaceKey::of(record).as_ref() == Some(&place) && job.is_some() && job == mine.job
         };
         match self.known.newest_that(&is_mine, self.ctx.now())? {
             Some(end) if end.status == Some(status) => Ok(Start::Ended(end.seq)),
-            Some(end) => Err(ended_otherwise(end.finishes.unwrap_or_default(), end.seq, end.status)),
+            Some(end) => match end.finishes.filter(|_| end.status == Some(Status::Unknown)) {
+                Some(start) => self.standing(start, status),
+                None => Err(ended_otherwise(end.finishes.unwrap_or(end.seq), end.seq, end.status)),
+            },
             None => Err(Failure::usage(anyhow!("no start is open in {} that this could be the end of", mine.target.words()))
                 .hint("`deploy-record status` shows what is open, and --record names it")
                 .hint("a deployment that was not started on record is recorded with `deploy-record record`")),

@@ -174,6 +174,25 @@ impl Location {
         }
     }
 
+    /// Opens the log for a look that leaves nothing behind: through a copy only where there is one.
+    ///
+    /// # Errors
+    /// Where it can't be used.
+    pub fn open_in_passing(
+        &self,
+        ctx: &Context,
+        branch: &str,
+        is_job: bool,
+        checkout: Option<&Checkout>,
+    ) -> Result<LogStore, Failure> {
+        match self {
+            Location::Remote { read, .. } if !cache::is_there(ctx, checkout, &read.git_address(), branch) => {
+                Ok(LogStore::remote(read.remote(ctx)?, branch)?)
+            }
+            _ => self.open(ctx, branch, is_job, checkout),
+        }
+    }
+
     /// Opens the log for appending to it.
     ///
     /// # Errors

@@ -7,9 +7,7 @@ use super::settings::Settings;
 use super::writer::LogWriter;
 use super::{Format, result_file, view};
 use crate::core::record::{Status, Strength, Time};
-use crate::http::RemoteError;
 use crate::recorder::{Appended, Draft, Kept, Known, RecordError, random_id};
-use crate::store::StoreError;
 use anyhow::anyhow;
 use clap::Args;
 
@@ -49,7 +47,7 @@ pub fn run(args: &RecordArgs, ctx: &Context) -> Result<Exit, Failure> {
     let at = happened_at(args, ctx)?;
     let make = |known: &Known, settings: &Settings| draft(args, ctx, settings, &delivery, known, at);
     if args.dry_run {
-        let store = settings.open_log(ctx)?;
+        let store = settings.open_log_in_passing(ctx)?;
         let known = Known::fetch(&store, &settings.trust, ctx.deadline())?;
         let Draft(record) = make(&known, &settings)?;
         ctx.ui.result(&view::draft(&record, &ctx.redactor(&settings.config.redact.allow)));
@@ -58,8 +56,8 @@ pub fn run(args: &RecordArgs, ctx: &Context) -> Result<Exit, Failure> {
     let writer = LogWriter::open(ctx, settings, Some(delivery.environment()))?;
     let id = random_id().map_err(Failure::unable)?;
     let claim = delivery.without_log(progress(args, at), &writer.settings);
-    let kept = match &writer.settings.refusal {
-        Some(refusal) => Kept::InSpool(writer.recorder().spool_only(&writer.spool, &id, claim, unreadable(refusal))?.0),
+    let kept = match writer.settings.refused() {
+        Some(refusal) => Kept::InSpool(writer.recorder().spool_only(&writer.spool, &id, claim, refusal)?.0),
         None => writer.recorder().append_or_spool(
             &writer.spool,
             &id,
@@ -86,10 +84,6 @@ pub fn run(args: &RecordArgs, ctx: &Context) -> Result<Exit, Failure> {
         }
     }
     Ok(Exit::Done)
-}
-
-fn unreadable(refusal: &RemoteError) -> RecordError {
-    StoreError::Unreachable { log: "the project's default branch".to_owned(), source: refusal.clone() }.into()
 }
 
 fn draft(

@@ -66,7 +66,7 @@ pub fn run(args: &Recover, ctx: &Context) -> Result<Exit, Failure> {
         ctx.ui.say(&format!("checkpoint: {}", receipt.checkpoint));
         ctx.ui.result(&view::receipt(&receipt, args.format));
         // whoever accepts a loss here need not be told of it again; what can't be noted now is noted by the next reader
-        let _ = writer.settings.open_log(ctx).map(|store| store.fetch(Depth::Commits(1), ctx.deadline()));
+        let _ = writer.settings.open_log_in_passing(ctx).map(|store| store.fetch(Depth::Commits(1), ctx.deadline()));
     }
     Ok(Exit::Done)
 }

@@ -13,6 +13,7 @@ use crate::spool::{Held, Spool};
 use crate::ui::table::Table;
 use anyhow::anyhow;
 use clap::Args;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 /// Append the records that wait in a spool, because the log could not be reached when they were made.
@@ -21,12 +22,18 @@ use std::path::{Path, PathBuf};
 /// when it was made and by whom, and who appended it.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  deploy-record replay\n  deploy-record replay ~/Downloads/artifacts       the spool of a job, from its artifacts"
+    after_help = "Examples:\n  deploy-record replay\n  deploy-record replay ~/Downloads/artifacts       the spool of a job, from its artifacts\n  deploy-record replay --set-aside 20261120T140511Z-4d9f.json --reason 'its key was lost'"
 )]
 pub struct Replay {
     /// Spools, folders that hold one as a job's artifacts do, or single claims [default: the spool of this repository].
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// A claim that will never be appended, as the list names it, or its path: it is kept, but does not wait any more.
+    #[arg(long, requires = "reason", conflicts_with = "paths", value_parser = super::non_empty, value_name = "CLAIM")]
+    set_aside: Option<String>,
+    /// Why it will never be appended.
+    #[arg(long, requires = "set_aside", allow_hyphen_values = true, value_parser = super::non_empty, value_name = "TEXT")]
+    reason: Option<String>,
     /// How the result is written.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -35,7 +42,11 @@ pub struct Replay {
 /// Appends them.
 pub fn run(args: &Replay, ctx: &Context) -> Result<Exit, Failure> {
     let settings = Settings::load(ctx)?;
-    let spool = settings.spool(ctx)?;
+    let spool = settings.spool(ctx);
+    if let (Some(claim), Some(reason)) = (&args.set_aside, &args.reason) {
+        return set_aside(ctx, &spool, claim, reason);
+    }
+    say_what_is_aside(ctx, &spool);
     let paths = paths(args, &spool)?;
     spool.clear_leftovers();
     let mut outcomes = Vec::new();
@@ -56,7 +67,34 @@ pub fn run(args: &Replay, ctx: &Context) -> Result<Exit, Failure> {
     let mut table = Table::new(&["claim", "record", "result"]);
     outcomes.iter().for_each(|outcome| table.row(outcome.cells()));
     ctx.ui.result(&view::table(&table, args.format, &ctx.ui));
+    if !is_done {
+        let command = ctx.command_line("replay --set-aside CLAIM --reason TEXT");
+        ctx.ui
+            .say(&format!("what is LEFT waits for the next replay; one that can never be appended: `{command}` sets it aside"));
+    }
     Ok(if is_done { Exit::Done } else { Exit::Unable })
+}
+
+fn set_aside(ctx: &Context, spool: &Spool, claim: &str, reason: &str) -> Result<Exit, Failure> {
+    let in_spool = spool.directory().join(claim);
+    let path = if in_spool.is_file() { in_spool } else { PathBuf::from(claim) };
+    let problem = |error: &dyn std::fmt::Display| anyhow!("can't set `{}` aside: {error}", path.display());
+    if path.extension() != Some(OsStr::new("json")) {
+        return Err(Failure::usage(problem(&"it is no claim")).hint("`deploy-record replay` lists the claims that wait"));
+    }
+    let held = Held::take(&path)
+        .map_err(|error| Failure::usage(problem(&error)).hint("`deploy-record replay` lists the claims that wait"))?;
+    let aside = held.set_aside(reason).map_err(|error| Failure::unable(problem(&error)))?;
+    ctx.ui.warn(&format!("set aside, no record tells of it: `{}`; it and the reason are kept there", aside.display()));
+    Ok(Exit::Done)
+}
+
+fn say_what_is_aside(ctx: &Context, spool: &Spool) {
+    let (directory, claims) = spool.set_aside();
+    if claims > 0 {
+        let words = if claims == 1 { "1 claim was set aside" } else { &format!("{claims} claims were set aside") };
+        ctx.ui.say(&format!("{words}, and not recorded: `{}`", directory.display()));
+    }
 }
 
 /// The claims that are meant.

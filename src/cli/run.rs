@@ -120,7 +120,7 @@ impl Recorded<'_> {
 
 /// Shows what would be recorded of the start; makes nothing, not even a key.
 fn show(args: &Run, ctx: &Context, settings: &Settings, delivery: &Delivery) -> Result<Exit, Failure> {
-    let store = settings.open_log(ctx)?;
+    let store = settings.open_log_in_passing(ctx)?;
     let known = Known::fetch(&store, &settings.trust, ctx.deadline())?;
     let record = delivery.start(&known, Time::new(ctx.now()), false, ctx, settings)?;
     let program = args.command[0].to_string_lossy();

@@ -14,10 +14,11 @@ use crate::core::log::entry::Trust;
 use crate::core::record::{Digest, Line, Policy};
 use crate::core::trust::AllowedSigners;
 use crate::http::RemoteError;
+use crate::recorder::RecordError;
 use crate::repo::Checkout;
 use crate::repo::default_branch::{self, DefaultBranch};
 use crate::spool::Spool;
-use crate::store::LogStore;
+use crate::store::{LogStore, StoreError};
 use anyhow::{Context as _, anyhow};
 use std::path::PathBuf;
 
@@ -134,22 +135,19 @@ impl Settings {
 
     /// Where records wait that could not be appended: in a job, below its checkout, from where artifacts are taken; else below the
     /// git directory, or where there is none, in the user's own state folder.
-    ///
-    /// # Errors
-    /// Where there is no such place.
-    pub fn spool(&self, ctx: &Context) -> Result<Spool, Failure> {
+    pub fn spool(&self, ctx: &Context) -> Spool {
         if let Some(directory) = self.ci.as_ref().and_then(|ci| ci.project_dir.as_deref()) {
-            return Ok(Spool::at(PathBuf::from(directory).join(".deploy-record").join("spool")));
+            return Spool::at(PathBuf::from(directory).join(".deploy-record").join("spool"));
         }
         if let Some(checkout) = &self.checkout {
-            return Ok(Spool::at(checkout.git_dir().join("deploy-record").join("spool")));
+            return Spool::at(checkout.git_dir().join("deploy-record").join("spool"));
         }
         let state = ctx.variable("XDG_STATE_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
         let home = || Some(PathBuf::from(ctx.variable("HOME")?).join(".local").join("state"));
-        let state = state.or_else(home).ok_or_else(|| {
-            Failure::usage(anyhow!("there is no place for records that can't be appended at once")).hint("set HOME")
-        })?;
-        Ok(Spool::at(state.join("deploy-record").join("spool")))
+        match state.or_else(home) {
+            Some(state) => Spool::at(state.join("deploy-record").join("spool")),
+            None => Spool::nowhere(),
+        }
     }
 
     /// Opens the log for appending to it.
@@ -160,12 +158,26 @@ impl Settings {
         self.location.open_to_append(ctx, &self.branch)
     }
 
+    /// Why nothing may be appended: the server does not let itself be read, so that nobody can tell what decides.
+    pub fn refused(&self) -> Option<RecordError> {
+        let source = self.refusal.clone()?;
+        Some(StoreError::Unreachable { log: "the project's default branch".to_owned(), source }.into())
+    }
+
     /// Opens the log for reading.
     ///
     /// # Errors
     /// Where it can't be used.
     pub fn open_log(&self, ctx: &Context) -> Result<LogStore, Failure> {
         self.location.open(ctx, &self.branch, self.ci.is_some(), self.checkout.as_ref())
+    }
+
+    /// Opens the log for a look that leaves nothing behind.
+    ///
+    /// # Errors
+    /// Where it can't be used.
+    pub fn open_log_in_passing(&self, ctx: &Context) -> Result<LogStore, Failure> {
+        self.location.open_in_passing(ctx, &self.branch, self.ci.is_some(), self.checkout.as_ref())
     }
 }
 

@@ -41,7 +41,7 @@ pub fn run(args: &Start, ctx: &Context) -> Result<Exit, Failure> {
     }
     let delivery = Delivery::gather(&args.delivery, ctx, &settings)?;
     if args.dry_run {
-        let store = settings.open_log(ctx)?;
+        let store = settings.open_log_in_passing(ctx)?;
         let known = Known::fetch(&store, &settings.trust, ctx.deadline())?;
         let record = delivery.start(&known, Time::new(ctx.now()), true, ctx, &settings)?;
         ctx.ui.result(&view::draft(&record, &ctx.redactor(&settings.config.redact.allow)));

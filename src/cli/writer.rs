@@ -53,7 +53,7 @@ impl<'a> LogWriter<'a> {
             ctx.ui.verbose(&words)
         }
         let redactor = ctx.redactor(&settings.config.redact.allow);
-        let spool = settings.spool(ctx)?;
+        let spool = settings.spool(ctx);
         let newest_seen = newest_seen(ctx, &settings);
         Ok(LogWriter { settings, redactor, spool, newest_seen, ctx, environment: environment.cloned(), signer, store })
     }

@@ -31,7 +31,7 @@ pub(super) fn check(draft: &Record, known: &Known) -> Result<(), Failed> {
 pub struct Found {
     /// The record of that number, where there is one that verifies.
     pub record: Option<Record>,
-    /// The record that closes it: its number and how the deployment ended.
+    /// The record that tells how it ended: its number and the end. One that came after an unknown outcome is what counts.
     pub closed_by: Option<(u64, Option<Status>)>,
 }
 
@@ -42,16 +42,24 @@ impl Known<'_> {
     /// Where the history can't be read.
     pub fn find_start(&self, start: u64) -> Result<Found, RecordError> {
         let mut found = Found { record: None, closed_by: None };
+        let mut told_after_all = Vec::new();
         self.walk(&mut |step| {
             let record = step.record();
             if record.finishes == Some(start) {
                 found.closed_by = Some((record.seq, record.status));
+            }
+            if let (None, Some(id)) = (record.finishes, &record.finishes_id) {
+                told_after_all.push((id.clone(), record.seq, record.status));
             }
             if record.seq == start {
                 found.record = Some(record.clone());
             }
             record.seq > start
         })?;
+        let id = found.record.as_ref().map(|record| &record.id);
+        if let Some((_, seq, status)) = told_after_all.iter().find(|(own, ..)| Some(own) == id) {
+            found.closed_by = Some((*seq, *status));
+        }
         Ok(found)
     }
 

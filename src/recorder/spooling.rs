@@ -107,8 +107,12 @@ impl Recorder<'_> {
         let signature = self.signer.sign(seal::NAMESPACE_SPOOL, &claim)?;
         let name = format!("{}-{id}", record.recorded_at.utc().format("%Y%m%dT%H%M%SZ"));
         let held = spool.put(&name, &claim, &signature);
-        let place = spool.directory().display();
-        held.map_err(|error| RecordError::Other(anyhow::anyhow!("can't write in `{place}`: {error}")))
+        let place = spool.directory();
+        held.map_err(|error| {
+            let words =
+                if place.as_os_str().is_empty() { String::new() } else { format!("can't write in `{}`: ", place.display()) };
+            RecordError::Other(anyhow::anyhow!("{words}{error}"))
+        })
     }
 
     /// Appends what waited in a spool; once, whoever does so, and however often.
@@ -116,8 +120,15 @@ impl Recorder<'_> {
     /// # Errors
     /// As [`Recorder::append`].
     pub fn replay(&self, claim: &Claim, deadline: Deadline) -> Result<Appended, RecordError> {
-        let mut search =
-            Search { claim, since: earliest(claim.record(), (self.now)()), checked: None, start: None, ends: Vec::new() };
+        let mut search = Search {
+            claim,
+            since: earliest(claim.record(), (self.now)()),
+            checked: None,
+            start: None,
+            ends: Vec::new(),
+            unknown: Vec::new(),
+            after_all: Vec::new(),
+        };
         self.append_next(&claim.record().id, deadline, &mut |known| self.late(&mut search, known, deadline))
     }
 
@@ -136,7 +147,7 @@ impl Recorder<'_> {
         let path = claim.record().project.as_ref().and_then(|project| project.path.as_ref());
         let (start, project) = match &search.start {
             // an end is about the place that its start is about, whatever became known of it since
-            Some(start) => (Some(start.seq), start.project),
+            Some(start) => (Some(start.seq).filter(|seq| !search.unknown.contains(seq)), start.project),
             None if claim.record().finishes.is_some() => (None, None),
             None => (None, path.zip(known.state()).and_then(|(path, state)| state.project_at(path))),
         };
@@ -163,9 +174,17 @@ impl Recorder<'_> {
             if let Some(start) = record.finishes.filter(|_| record.status == wanted.status) {
                 search.ends.push((start, record.seq));
             }
+            if record.status == Some(Status::Unknown) {
+                search.unknown.extend(record.finishes);
+            }
+            if let Some(id) =
+                record.finishes_id.as_ref().filter(|_| record.finishes.is_none() && record.status == wanted.status)
+            {
+                search.after_all.push((id.clone(), record.seq));
+            }
             if wanted.finishes_id.as_ref() == Some(&record.id) || wanted.finishes == Some(record.seq) {
                 let project = record.project.as_ref().and_then(|project| project.id);
-                search.start = Some(StartInLog { seq: record.seq, project });
+                search.start = Some(StartInLog { seq: record.seq, id: record.id.clone(), project });
             }
             found.is_none() && record.recorded_at.utc() >= since
         })?;
@@ -183,11 +202,16 @@ struct Search<'a> {
     start: Option<StartInLog>,
     /// The records that tell of an end like the claim's, each after the number of its start.
     ends: Vec<(u64, u64)>,
+    /// The starts whose outcome was recorded as unknown: an end that is told after all does not close them a second time.
+    unknown: Vec<u64>,
+    /// The records of ends like the claim's that were told after all, each after the id of its start.
+    after_all: Vec<(Id, u64)>,
 }
 
 /// A start that an end in the spool closes.
 struct StartInLog {
     seq: u64,
+    id: Id,
     /// GitLab's number for its project, where the start has it.
     project: Option<u64>,
 }
@@ -197,7 +221,9 @@ impl Search<'_> {
     /// of the first try was replayed.
     fn same_end(&self) -> Option<u64> {
         let start = self.claim.record().finishes.or(self.start.as_ref().map(|start| start.seq))?;
-        self.ends.iter().find(|(closed, _)| *closed == start).map(|(_, seq)| *seq)
+        let direct = self.ends.iter().find(|(closed, _)| *closed == start).map(|(_, seq)| *seq);
+        let id = self.start.as_ref().map(|start| &start.id);
+        direct.or_else(|| self.after_all.iter().find(|(own, _)| Some(own) == id).map(|(_, seq)| *seq))
     }
 }
 

@@ -5,10 +5,19 @@ use crate::support::git_server::{Failure, Fault, GitServer, Step};
 use crate::support::ssh_server::SshServer;
 use std::path::PathBuf;
 
-const VERIFY: [&str; 3] = ["verify", "--timeout", "3"];
+const VERIFY: [&str; 1] = ["verify"];
+
+/// How long a command tries that can't reach the server: all of it goes by.
+const GIVE_UP: [&str; 2] = ["--timeout", "1"];
 
 fn record(env: &TestEnv, version: &str) -> Output {
     env.deploy_record(&["record", "-e", "production", "--version", version, "--status", "success", "--timeout", "20"])
+}
+
+/// The same where it can't go well.
+fn record_briefly(env: &TestEnv, version: &str) -> Output {
+    let record = ["record", "-e", "production", "--version", version, "--status", "success"];
+    env.deploy_record(&[&record[..], &GIVE_UP].concat())
 }
 
 /// A repository with a key that signs.
@@ -88,16 +97,17 @@ fn offline_the_copy_stands_for_the_log_and_says_so() {
     let server = GitServer::http();
     let env = laptop(&server, 3);
     env.deploy_record(&VERIFY).expect(0);
-    let commands = [&VERIFY[..], &["log", "--timeout", "3"], &["status", "--timeout", "3"], &["show", "2", "--timeout", "3"]];
+    let commands = [&VERIFY[..], &["log"], &["status"], &["show", "2"]];
+    let read = |command: &[&str]| env.deploy_record(&[command, &GIVE_UP].concat());
     server.inject(Fault { step: Step::Any, failure: Failure::Status(503, "maintenance".to_owned()), times: usize::MAX });
     for command in commands {
-        env.deploy_record(command).expect(0).says("offline (HTTP 503: maintenance): this is the log as of 20");
+        read(command).expect(0).says("offline (HTTP 503: maintenance): this is the log as of 20");
     }
-    env.deploy_record(&VERIFY).expect(0).shows("verified: 3 records").shows("grp/app.git as of 20");
-    record(&env, "4").expect(3).says("503");
+    read(&VERIFY).expect(0).shows("verified: 3 records").shows("grp/app.git as of 20");
+    record_briefly(&env, "4").expect(3).says("503");
     drop(server);
     for command in commands {
-        env.deploy_record(command).expect(0).says("offline (no connection").says("this is the log as of 20");
+        read(command).expect(0).says("offline (no connection").says("this is the log as of 20");
     }
 }
 
@@ -113,13 +123,11 @@ fn offline_nothing_is_said_of_what_was_never_fetched() {
         job.set("CI_JOB_ID", &format!("30{version}"));
     }
     let signers = job.path().join(".deploy-record/allowed_signers").display().to_string();
-    let read = |command: &[&str]| {
-        env.deploy_record(&[command, &["--branch", "other", "--allowed-signers", &signers, "--timeout", "3"]].concat())
-    };
+    let read = |command: &[&str]| env.deploy_record(&[command, &["--branch", "other", "--allowed-signers", &signers]].concat());
     read(&["status"]).expect(0);
     server.inject(Fault { step: Step::Any, failure: Failure::Status(500, "down".to_owned()), times: usize::MAX });
-    read(&["status"]).expect(0).says("offline");
-    let output = read(&["verify"]);
+    read(&["status", "--timeout", "1"]).expect(0).says("offline");
+    let output = read(&["verify", "--timeout", "1"]);
     output.expect(3).says("can't reach");
     assert_eq!(output.stdout, "");
 }
@@ -322,13 +330,19 @@ fn a_log_behind_ssh_is_read_offline_from_the_copy_else_from_the_last_fetch() {
     env.deploy_record(&["record", "-e", "x", "--version", "1", "--status", "success", "--log", &server.url()]).expect(0);
     env.git(&["fetch", "--quiet", "origin"]);
     drop(server);
-    env.deploy_record(&VERIFY).expect(0).says("offline (no connection").says("what the last `git fetch origin` brought");
-    record(&env, "2").expect(3).says("no connection");
+    env.deploy_record(&[&VERIFY[..], &GIVE_UP].concat())
+        .expect(0)
+        .says("offline (no connection")
+        .says("what the last `git fetch origin` brought");
+    record_briefly(&env, "2").expect(3).says("no connection");
     let server = SshServer::start();
     env.git(&["remote", "set-url", "origin", &server.url()]);
     env.git(&["config", "core.sshCommand", &server.command()]);
     env.git(&["push", "--quiet", "origin", "origin/deploy-log:refs/heads/deploy-log"]);
     env.deploy_record(&VERIFY).expect(0);
     drop(server);
-    env.deploy_record(&VERIFY).expect(0).says("offline (no connection").says("this is the log as of 20");
+    env.deploy_record(&[&VERIFY[..], &GIVE_UP].concat())
+        .expect(0)
+        .says("offline (no connection")
+        .says("this is the log as of 20");
 }

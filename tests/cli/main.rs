@@ -8,6 +8,7 @@ mod capture;
 mod credentials;
 mod docs;
 mod faults;
+mod hardship;
 mod hostile;
 mod kills;
 mod layers;

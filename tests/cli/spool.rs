@@ -206,3 +206,36 @@ fn a_full_or_read_only_place_loses_nothing_silently() {
     server.clear_faults();
     env.deploy_record(&["verify"]).expect(0).shows("verified: 1 record");
 }
+
+#[test]
+fn a_claim_that_can_never_land_is_set_aside_and_kept() {
+    let server = GitServer::http();
+    let env = TestEnv::gitlab_job(&server);
+    down(&server);
+    record(&env, "1").expect(3);
+    server.clear_faults();
+    let left = spool(&env).join("lonely.json");
+    std::fs::write(&left, "{}").expect("written");
+    env.deploy_record(&["replay"]).expect(3).shows("LEFT").shows("record 1").says("replay --set-aside CLAIM --reason TEXT");
+    let set_aside = |claim: &str| env.deploy_record(&["replay", "--set-aside", claim, "--reason", "made by a broken disk"]);
+    for nothing in ["other.json", "../../.git/config"] {
+        set_aside(nothing).expect(2).says("can't set");
+    }
+    env.deploy_record(&["replay", "--set-aside", "lonely.json"]).expect(2).says("--reason");
+    set_aside("lonely.json").expect(0).says("no record tells of it");
+    env.deploy_record(&["replay"]).expect(0).says("1 claim was set aside, and not recorded").says("nothing waits");
+    let aside = spool(&env).join("set-aside/lonely.json");
+    assert_eq!(std::fs::read_to_string(&aside).expect("kept"), "{}");
+    assert_eq!(std::fs::read_to_string(aside.with_extension("json.reason")).expect("kept"), "made by a broken disk\n");
+    // it can still be replayed by its path, such as by somebody who has what was missing
+    env.deploy_record(&["replay", &aside.display().to_string()]).expect(3).shows("LEFT");
+    down(&server);
+    record(&env, "2").expect(3);
+    let claim = std::fs::read_dir(spool(&env)).expect("a spool").flatten().map(|entry| entry.path());
+    let claim = claim.filter(|path| path.extension().is_some_and(|kind| kind == "json")).max().expect("a claim");
+    server.clear_faults();
+    set_aside(&claim.display().to_string()).expect(0);
+    let kept = spool(&env).join("set-aside").display().to_string();
+    env.deploy_record(&["replay", &kept]).expect(3).shows("record 2");
+    env.deploy_record(&["verify"]).expect(0).shows("verified: 2 records");
+}

@@ -125,3 +125,59 @@ fn by_hand_on_a_laptop() {
     env.deploy_record(&["finish", "-e", "staging", "--status", "over"]).expect(2).says("timedout");
     env.deploy_record(&["verify"]).expect(0).shows("verified: 2 records");
 }
+
+#[test]
+fn an_outcome_waits_where_the_server_refuses_to_be_read_or_the_log_is_damaged() {
+    for step in [Step::RefsForFetch, Step::Fetch] {
+        for status in [401, 403, 404] {
+            let server = GitServer::http();
+            let env = TestEnv::gitlab_job(&server);
+            env.deploy_record(&["start", "-e", "production", "--version", "1"]).expect(0).shows("record 1");
+            server.inject(Fault { step, failure: Failure::Status(status, "no".to_owned()), times: usize::MAX });
+            let finish = ["finish", "-e", "production", "--status", "failed", "--timeout", "3"];
+            env.deploy_record(&finish).expect(3).says(&format!("HTTP {status}")).says("SPOOLED");
+            server.clear_faults();
+            env.deploy_record(&["replay"]).expect(0).shows("record 2");
+            let end = &env.records(server.repository())[1];
+            assert_eq!((&end["finishes"], &end["status"]), (&1.into(), &"failed".into()));
+            env.deploy_record(&["verify", "--deep"]).expect(0).shows("0 errors, 0 notices");
+        }
+    }
+    let server = GitServer::http();
+    let env = TestEnv::gitlab_job(&server);
+    env.deploy_record(&["start", "-e", "production", "--version", "1"]).expect(0).shows("record 1");
+    let repository = server.repository().display().to_string();
+    let git = |arguments: &[&str]| env.git(&[&["-C", &repository], arguments].concat());
+    let tip = git(&["rev-parse", "deploy-log"]);
+    let foreign = git(&["commit-tree", "deploy-log^{tree}", "-p", "deploy-log", "-m", "edited"]);
+    git(&["update-ref", "refs/heads/deploy-log", &foreign]);
+    env.deploy_record(&["finish", "-e", "production", "--status", "success"]).expect(3).says("SPOOLED");
+    git(&["update-ref", "refs/heads/deploy-log", &tip]);
+    env.deploy_record(&["replay"]).expect(0).shows("record 2");
+    env.deploy_record(&["verify"]).expect(0).shows("0 errors, 0 notices");
+}
+
+#[test]
+fn what_comes_out_after_an_unknown_outcome_is_recorded_once() {
+    let server = GitServer::http();
+    let env = TestEnv::gitlab_job(&server);
+    let finish = |status: &str| env.deploy_record(&["finish", "-e", "production", "--status", status, "--timeout", "3"]);
+    env.deploy_record(&["start", "-e", "production", "--version", "1"]).expect(0).shows("record 1");
+    // the outcome waits, and somebody takes the job for dead meanwhile
+    server.inject(Fault { step: Step::Fetch, failure: Failure::Status(403, "no".to_owned()), times: usize::MAX });
+    finish("success").expect(3).says("SPOOLED");
+    server.clear_faults();
+    env.deploy_record(&["finish", "--record", "1", "--status", "unknown"]).expect(0).says("record 2:");
+    env.deploy_record(&["replay"]).expect(3).shows("LEFT").shows("closed already");
+    finish("success").expect(0).says("record 3:");
+    finish("success").expect(0).says("recorded before: record 3");
+    env.deploy_record(&["finish", "--record", "1", "--status", "success"]).expect(0).says("recorded before: record 3");
+    finish("failed").expect(2).says("ended as success in record 3");
+    env.deploy_record(&["replay"]).expect(0).shows("already record 3");
+    let records = env.records(server.repository());
+    assert_eq!((records.len(), &records[2]["finishes_id"]), (3, &records[0]["id"]));
+    env.deploy_record(&["log"]).expect(0).shows("success").shows("unknown");
+    env.deploy_record(&["show", "3"]).expect(0).shows("success");
+    env.deploy_record(&["status"]).expect(0).shows("production");
+    env.deploy_record(&["verify", "--deep"]).expect(0).shows("0 errors, 0 notices");
+}

@@ -209,10 +209,25 @@ impl TestEnv {
 
     /// The records of a log branch in a repository, the oldest first.
     pub fn records(&self, repository: &Path) -> Vec<serde_json::Value> {
+        self.records_of(repository, "deploy-log")
+    }
+
+    /// The records of these commits, the oldest first.
+    pub fn records_of(&self, repository: &Path, commits: &str) -> Vec<serde_json::Value> {
         let repository = repository.display().to_string();
-        let commits = self.git(&["-C", &repository, "rev-list", "--reverse", "deploy-log"]);
-        let read = |commit: &str| self.git(&["-C", &repository, "cat-file", "blob", &format!("{commit}:record.json")]);
-        commits.lines().map(|commit| serde_json::from_str(&read(commit)).expect("a record")).collect()
+        let commits = self.git(&["-C", &repository, "rev-list", "--reverse", commits]);
+        let names: String = commits.lines().map(|commit| format!("{commit}:record.json\n")).collect();
+        let blobs = self.git_with(&["-C", &repository, "cat-file", "--batch"], names.as_bytes());
+        // each blob comes after a line with its name and size
+        let mut rest = blobs.as_str();
+        let mut records = Vec::new();
+        while let Some((line, blob)) = rest.split_once('\n') {
+            let size: usize = line.rsplit(' ').next().and_then(|size| size.parse().ok()).expect("a record's size");
+            let size = size.min(blob.len());
+            records.push(serde_json::from_str(&blob[..size]).expect("a record"));
+            rest = blob[size..].trim_start_matches('\n');
+        }
+        records
     }
 }
 
