@@ -13,7 +13,7 @@ use std::thread;
 /// How many commits a thread looks at before it hands them over.
 const PORTION: usize = 64;
 /// How many portions of one thread may wait to be put in order, so that a long log does not fill the memory.
-const WAITING: usize = 8;
+const WAITING: usize = 4;
 const MOST_THREADS: usize = 8;
 
 /// How a whole log is verified.
