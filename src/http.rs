@@ -207,6 +207,8 @@ impl Http {
     }
 
     fn build(&self, authorities: Option<Vec<Certificate>>) -> Result<Client, RemoteError> {
+        // an error means that it is set already, by an earlier client
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = Client::builder()
             .user_agent(concat!("deploy-record/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
