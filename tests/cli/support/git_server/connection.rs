@@ -87,6 +87,7 @@ impl<'a> Visit<'a> {
             user: user.clone(),
             user_agent: head.header("User-Agent").map(str::to_owned),
             status: None,
+            objects: None,
             failure: failure.clone(),
             references: Vec::new(),
             push_options: Vec::new(),
@@ -125,7 +126,7 @@ impl<'a> Visit<'a> {
             Some(Failure::StatusAfter(status)) => Response::text(status, "not by us"),
             _ => response,
         };
-        self.shared.log.set_status(self.place, response.status);
+        self.shared.log.set_answer(self.place, response.status, &response.body);
         let bytes = response.to_bytes();
         if self.failure == Some(Failure::CutResponse) {
             let half = bytes.len() - response.body.len().div_ceil(2);

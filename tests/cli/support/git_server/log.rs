@@ -19,6 +19,8 @@ pub struct Request {
     pub user_agent: Option<String>,
     /// The status answered; `None` while there is no answer, or if none was sent.
     pub status: Option<u16>,
+    /// The number of objects in the pack that was answered.
+    pub objects: Option<u32>,
     /// The failure that the request met.
     pub failure: Option<Failure>,
     /// Full names of the references that a push wanted to move.
@@ -49,9 +51,10 @@ impl Log {
     }
 
     /// Notes what is answered.
-    pub fn set_status(&self, place: usize, status: u16) {
+    pub fn set_answer(&self, place: usize, status: u16, body: &[u8]) {
         if let Some(request) = lock(&self.0).get_mut(place) {
             request.status = Some(status);
+            request.objects = objects_of_pack(body);
         }
     }
 
@@ -59,6 +62,14 @@ impl Log {
     pub fn requests(&self) -> Vec<Request> {
         lock(&self.0).clone()
     }
+}
+
+/// The number of objects in a pack, as its head tells (gitformat-pack); `None` where there is no pack in the answer.
+fn objects_of_pack(answer: &[u8]) -> Option<u32> {
+    const HEAD: &[u8] = b"PACK\0\0\0\x02";
+    let begin = answer.windows(HEAD.len()).position(|bytes| bytes == HEAD)? + HEAD.len();
+    let count = answer.get(begin..begin + 4)?;
+    Some(u32::from_be_bytes(count.try_into().ok()?))
 }
 
 /// Reads the references and the push options of a push (gitprotocol-pack, "Reference Update Request").
