@@ -208,6 +208,42 @@ fn what_is_far_too_large_is_not_even_loaded() {
 }
 
 #[test]
+fn a_tree_that_is_none_of_the_logs_is_named_and_does_no_harm() {
+    let log = Log::new();
+    let commits = log.commits();
+    let blob = log.env.git(&["rev-parse", "deploy-log:record.json"]);
+    let many: String = (0..3000).map(|number| format!("100644 blob {blob}\tfile-{number}\n")).collect();
+    let many = log.env.git_with(&["mktree"], many.as_bytes());
+    let garbage = |content: &[u8]| log.env.git_with(&["hash-object", "-t", "tree", "--literally", "-w", "--stdin"], content);
+    for (tree, why) in [
+        (many, "is a tree of"),
+        (garbage(b"no tree at all"), "is damaged"),
+        (garbage(b"100644 record.json\0too short"), "is damaged"),
+        (garbage(b"wrong record.json\0ids have 20 bytes here"), "is damaged"),
+        (blob.clone(), "is a blob of"),
+    ] {
+        let text =
+            format!("tree {tree}\nparent {}\nauthor a <a@b> 1 +0000\ncommitter a <a@b> 1 +0000\n\nRecord 6: x\n", commits[4]);
+        let commit = log.env.git_with(&["hash-object", "-t", "commit", "--literally", "-w", "--stdin"], text.as_bytes());
+        log.set(&commit);
+        log.verify().expect(1).shows("commit-unreadable").shows(why).shows("5 records");
+        log.env.deploy_record(&["record", "-e", "production", "--version", "6", "--status", "success"]).expect(3).says(why);
+    }
+    // neither a link nor a folder of that name is read as the record
+    for entry in [format!("120000 blob {blob}"), format!("040000 tree {}", log.env.git(&["rev-parse", "deploy-log~1^{tree}"]))]
+    {
+        log.set(&commits[4]);
+        let listing = log
+            .env
+            .git(&["ls-tree", "deploy-log"])
+            .replace(&format!("100644 blob {blob}\trecord.json\n"), &format!("{entry}\trecord.json\n"));
+        let tree = log.env.git_with(&["mktree"], (listing + "\n").as_bytes());
+        log.set(&log.make(&tree, Some(&commits[3]), "Record 5: x"));
+        log.verify().expect(1).shows("commit-files");
+    }
+}
+
+#[test]
 fn a_merge_into_the_log_is_named_and_not_gone_on_with() {
     let log = Log::new();
     let commits = log.commits();
