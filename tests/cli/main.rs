@@ -15,6 +15,7 @@ mod kills;
 mod layers;
 mod listing;
 mod local;
+mod losses;
 mod plenty;
 mod proxy;
 mod races;
