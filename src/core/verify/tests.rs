@@ -346,7 +346,7 @@ fn flip(log: &mut Writer, at: usize, part: Part, index: &prop::sample::Index, ma
             entry.signature[letters[index.index(letters.len())]] ^= mask;
         }
         Part::Trailers => {
-            let start = entry.message.find("\n\n").expect("trailers") + 2;
+            let start = entry.message.rfind("\n\n").expect("trailers") + 2;
             let mut bytes = std::mem::take(&mut entry.message).into_bytes();
             let position = start + index.index(bytes.len() - 1 - start);
             bytes[position] ^= mask;
