@@ -6,7 +6,7 @@ use super::settings::Settings;
 use super::writer::LogWriter;
 use super::{result_file, view};
 use crate::core::log::late::Claim;
-use crate::core::record::{Record, Status, Time};
+use crate::core::record::{Id, Record, Status, Time};
 use crate::core::state::PlaceKey;
 use crate::recorder::{Appended, Draft, Kept, Known, RecordError, random_id};
 use crate::spool::Held;
@@ -55,11 +55,18 @@ fn append(writer: &LogWriter, end: Record, keeps: Keeps) -> Result<Kept, Failure
     let id = random_id().map_err(Failure::unable)?;
     let recorder = writer.recorder();
     if let Some(refusal) = writer.settings.refused() {
-        return Ok(Kept::InSpool(recorder.spool_only(&writer.spool, &id, end, refusal)?.0));
+        return Ok(Kept::InSpool(recorder.spool_only(&writer.spool, &id, claim_of(&end), refusal)?.0));
     }
-    Ok(recorder.append_or_spool(&writer.spool, &id, end.clone(), writer.deadline(), keeps, &mut |known| {
+    Ok(recorder.append_or_spool(&writer.spool, &id, claim_of(&end), writer.deadline(), keeps, &mut |known| {
         Ok(Draft(as_it_stands(end.clone(), known)?))
     })?)
+}
+
+/// What waits in the spool of an end names its start by the id, too: a number is another record's once a recovery gave it up.
+fn claim_of(end: &Record) -> Record {
+    // an end says what its start said, and so has its id, unless that could not be read
+    let start = end.finishes.map(|_| end.id.clone()).filter(|id| *id != Id::from_bits([0; 16]));
+    Record { finishes_id: start.or(end.finishes_id.clone()), ..end.clone() }
 }
 
 /// A start is closed once. What comes out after it was closed with an unknown outcome is a record of its own, which names the

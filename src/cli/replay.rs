@@ -7,19 +7,20 @@ use super::writer::LogWriter;
 use super::{Format, view};
 use crate::core::log::late::Claim;
 use crate::core::log::message;
-use crate::core::record::Status;
-use crate::recorder::Appended;
-use crate::spool::{Held, Spool};
+use crate::core::record::{Name, Status, Time};
+use crate::recorder::{Appended, Search};
+use crate::spool::{self, Held, HoldError, Spool};
 use crate::ui::table::Table;
 use anyhow::anyhow;
 use clap::Args;
 use std::ffi::OsStr;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Append the records that wait in a spool, because the log could not be reached when they were made.
 ///
 /// Each is appended once, whoever replays it and however often; what is in the log is taken out of the spool. The record says
-/// when it was made and by whom, and who appended it.
+/// when it was made and by whom, and who appended it. Of more than 20 claims, those that the same became of are told of together.
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  deploy-record replay\n  deploy-record replay ~/Downloads/artifacts       the spool of a job, from its artifacts\n  deploy-record replay --set-aside 20261120T140511Z-4d9f.json --reason 'its key was lost'"
@@ -52,21 +53,22 @@ pub fn run(args: &Replay, ctx: &Context) -> Result<Exit, Failure> {
     let mut outcomes = Vec::new();
     let mut waiting = Vec::new();
     for path in paths {
-        match open(&path, &settings) {
+        match Waiting::look_at(&path, &settings) {
             Ok(found) => waiting.push(found),
-            Err(problem) => outcomes.push(Outcome { path, what: String::new(), result: Err(problem) }),
+            Err(problem) => {
+                let result = if path.exists() { Err(problem) } else { Ok(Landed::Taken) };
+                outcomes.push(Outcome { path, what: String::new(), result });
+            }
         }
     }
-    waiting.sort_by_key(|waiting| (waiting.claim.record().recorded_at, waiting.claim.record().status != Some(Status::Running)));
     if waiting.is_empty() && outcomes.is_empty() {
         ctx.ui.say("nothing waits in the spool");
         return Ok(Exit::Done);
     }
+    waiting.sort_by_key(|waiting| waiting.order);
     outcomes.extend(replay(ctx, settings, waiting)?);
     let is_done = outcomes.iter().all(|outcome| outcome.result.is_ok());
-    let mut table = Table::new(&["claim", "record", "result"]);
-    outcomes.iter().for_each(|outcome| table.row(outcome.cells()));
-    ctx.ui.result(&view::table(&table, args.format, &ctx.ui));
+    ctx.ui.result(&view::table(&tell(&outcomes, args.format), args.format, &ctx.ui));
     if !is_done {
         let command = ctx.command_line("replay --set-aside CLAIM --reason TEXT");
         ctx.ui
@@ -118,69 +120,165 @@ fn paths(args: &Replay, own: &Spool) -> Result<Vec<PathBuf>, Failure> {
     Ok(claims)
 }
 
-/// A claim that is held and in order.
+/// A claim that was in order when it was looked at.
 struct Waiting {
-    held: Held,
-    claim: Claim,
+    path: PathBuf,
+    /// When it was made; a start comes before an end of the same second.
+    order: (Time, bool),
+    environment: Option<Name>,
 }
 
-fn open(path: &Path, settings: &Settings) -> Result<Waiting, String> {
-    let held = Held::take(path).map_err(|error| error.to_string())?;
-    let (bytes, signature) = held.read().map_err(|error| format!("it can't be read: {error}"))?;
-    let claim = Claim::open(&bytes, &signature, &settings.trust)?;
-    Ok(Waiting { held, claim })
+impl Waiting {
+    fn look_at(path: &Path, settings: &Settings) -> Result<Waiting, String> {
+        let claim = read(spool::look_at(path), settings)?;
+        let record = claim.record();
+        let environment = record.environment.as_ref().map(|environment| environment.name.clone());
+        let order = (record.recorded_at, record.status != Some(Status::Running));
+        Ok(Waiting { path: path.to_owned(), order, environment })
+    }
+}
+
+fn read(content: io::Result<(Vec<u8>, String)>, settings: &Settings) -> Result<Claim, String> {
+    let (bytes, signature) = content.map_err(|error| format!("it can't be read: {error}"))?;
+    Claim::open(&bytes, &signature, &settings.trust)
 }
 
 /// What became of a claim.
 struct Outcome {
     path: PathBuf,
     what: String,
-    result: Result<String, String>,
+    result: Result<Landed, String>,
+}
+
+/// Where the record of a claim is that does not wait any more.
+enum Landed {
+    Now(u64),
+    Before(u64),
+    /// Somebody else took the claim meanwhile.
+    Taken,
 }
 
 impl Outcome {
+    fn name(&self) -> String {
+        self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
     fn cells(&self) -> [String; 3] {
-        let name = self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let result = match &self.result {
-            Ok(words) => words.clone(),
+            Ok(Landed::Now(seq)) => format!("record {seq}"),
+            Ok(Landed::Before(seq)) => format!("already record {seq}"),
+            Ok(Landed::Taken) => "somebody else replayed it meanwhile".to_owned(),
             Err(problem) => format!("LEFT: {problem}"),
         };
-        [name, self.what.clone(), result]
+        [self.name(), self.what.clone(), result]
     }
+
+    fn is_like(&self, other: &Outcome) -> bool {
+        match (&self.result, &other.result) {
+            (Ok(own), Ok(other)) => std::mem::discriminant(own) == std::mem::discriminant(other),
+            (Err(own), Err(other)) => own == other,
+            _ => false,
+        }
+    }
+}
+
+/// More claims than these are told of together, as far as the same became of them.
+const MOST_LINES: usize = 20;
+
+fn tell(outcomes: &[Outcome], format: Format) -> Table {
+    let mut table = Table::new(&["claim", "record", "result"]);
+    let is_together = outcomes.len() > MOST_LINES && matches!(format, Format::Table | Format::Json);
+    if !is_together {
+        outcomes.iter().for_each(|outcome| table.row(outcome.cells()));
+        return table;
+    }
+    let mut groups: Vec<Vec<&Outcome>> = Vec::new();
+    for outcome in outcomes {
+        match groups.iter_mut().find(|group| group[0].is_like(outcome)) {
+            Some(group) => group.push(outcome),
+            None => groups.push(vec![outcome]),
+        }
+    }
+    groups.iter().for_each(|group| table.row(together(group)));
+    table
+}
+
+fn together(group: &[&Outcome]) -> [String; 3] {
+    let [first, .., last] = group else { return group[0].cells() };
+    let result = match (&first.result, &last.result) {
+        (Ok(Landed::Now(first)), Ok(Landed::Now(last))) => format!("records {first} to {last}"),
+        (Ok(Landed::Before(_)), _) => "recorded before".to_owned(),
+        _ => return [format!("{} and {} more", first.name(), group.len() - 1), String::new(), first.cells()[2].clone()],
+    };
+    [format!("{} and {} more", first.name(), group.len() - 1), String::new(), result]
 }
 
 fn replay(ctx: &Context, settings: Settings, waiting: Vec<Waiting>) -> Result<Vec<Outcome>, Failure> {
     let Some(first) = waiting.first() else { return Ok(Vec::new()) };
-    let environment = first.claim.record().environment.as_ref().map(|environment| &environment.name);
-    let writer = LogWriter::open(ctx, settings, environment)?;
-    let recorder = writer.recorder();
-    let mut unreachable: Option<String> = None;
+    let writer = LogWriter::open(ctx, settings, first.environment.as_ref())?;
+    let progress = (waiting.len() > MOST_LINES).then(|| ctx.ui.progress());
+    let all = waiting.len();
+    let mut replay =
+        Replaying { ctx, writer: &writer, search: Search::default(), unreachable: None, is_quiet: progress.is_some() };
     let mut outcomes = Vec::new();
-    for Waiting { held, claim } in waiting {
-        let (path, what) = (held.path().to_owned(), message::summary(claim.record()));
-        let result = match &unreachable {
-            Some(problem) => Err(problem.clone()),
-            None => {
-                writer.may_sign_for(&claim).and_then(|()| Ok(recorder.replay(&claim, ctx.deadline())?)).map_err(|failure| {
-                    let problem = format!("{:#}", failure.error);
-                    unreachable = failure.is_passing.then(|| problem.clone());
-                    problem
-                })
-            }
-        };
-        let result = result.map(|appended| {
-            if let Err(error) = held.remove() {
-                ctx.ui.warn(&format!("can't remove `{}`, whose record is in the log: {error}", path.display()));
-            }
-            match appended {
-                Appended::New(receipt) => {
-                    view::announce(ctx, &receipt, &writer.settings);
-                    format!("record {}", receipt.record.seq)
-                }
-                Appended::Already(seq) => format!("already record {seq}"),
-            }
-        });
-        outcomes.push(Outcome { path, what, result });
+    for (done, Waiting { path, .. }) in waiting.into_iter().enumerate() {
+        progress.iter().for_each(|progress| progress.show(&format!("{done} of {all} claims replayed")));
+        outcomes.push(replay.one(path));
     }
     Ok(outcomes)
+}
+
+/// The replay of one claim after the other.
+struct Replaying<'a> {
+    ctx: &'a Context,
+    writer: &'a LogWriter<'a>,
+    search: Search,
+    unreachable: Option<String>,
+    is_quiet: bool,
+}
+
+impl Replaying<'_> {
+    fn one(&mut self, path: PathBuf) -> Outcome {
+        let mut outcome = Outcome { path, what: String::new(), result: Ok(Landed::Taken) };
+        // one at a time: a process may not hold any number of files
+        let held = match Held::take(&outcome.path) {
+            Ok(held) => held,
+            Err(HoldError::Io(error)) if error.kind() == io::ErrorKind::NotFound => return outcome,
+            Err(error) => return Outcome { result: Err(error.to_string()), ..outcome },
+        };
+        outcome.result = read(held.read(), &self.writer.settings).and_then(|claim| {
+            outcome.what = message::summary(claim.record());
+            self.append(&claim)
+        });
+        if outcome.result.is_ok()
+            && let Err(error) = held.remove()
+        {
+            self.ctx.ui.warn(&format!("can't remove `{}`, whose record is in the log: {error}", outcome.path.display()));
+        }
+        outcome
+    }
+
+    fn append(&mut self, claim: &Claim) -> Result<Landed, String> {
+        if let Some(problem) = &self.unreachable {
+            return Err(problem.clone());
+        }
+        let recorder = self.writer.recorder();
+        let may_sign = self.writer.may_sign_for(claim);
+        let appended = may_sign
+            .and_then(|()| Ok(recorder.replay_after(&mut self.search, claim, self.ctx.deadline())?))
+            .map_err(|failure| {
+                let problem = format!("{:#}", failure.error);
+                self.unreachable = failure.is_passing.then(|| problem.clone());
+                problem
+            })?;
+        Ok(match appended {
+            Appended::New(receipt) => {
+                if !self.is_quiet || receipt.is_new_log {
+                    view::announce(self.ctx, &receipt, &self.writer.settings);
+                }
+                Landed::Now(receipt.record.seq)
+            }
+            Appended::Already(seq) => Landed::Before(seq),
+        })
+    }
 }

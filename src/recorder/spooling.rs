@@ -2,9 +2,10 @@
 
 use super::error::{Failed, RecordError};
 use super::known::Known;
+use super::search::Search;
 use super::{Appended, Draft, Next, Recorder};
 use crate::core::log::late::{Claim, LARGEST_CLAIM};
-use crate::core::record::{CommitId, Id, Record, Status, Time};
+use crate::core::record::{Id, Record, Time};
 use crate::core::seal;
 use crate::http::Deadline;
 use crate::spool::{Held, Spool};
@@ -120,110 +121,44 @@ impl Recorder<'_> {
     /// # Errors
     /// As [`Recorder::append`].
     pub fn replay(&self, claim: &Claim, deadline: Deadline) -> Result<Appended, RecordError> {
-        let mut search = Search {
-            claim,
-            since: earliest(claim.record(), (self.now)()),
-            checked: None,
-            start: None,
-            ends: Vec::new(),
-            unknown: Vec::new(),
-            after_all: Vec::new(),
-        };
-        self.append_next(&claim.record().id, deadline, &mut |known| self.late(&mut search, known, deadline))
+        self.replay_after(&mut Search::default(), claim, deadline)
     }
 
-    fn late(&self, search: &mut Search, known: &Known, deadline: Deadline) -> Result<Next, Failed> {
-        let claim = search.claim;
+    /// The same for one of many claims, after those that this search was used for.
+    ///
+    /// # Errors
+    /// As [`Recorder::append`].
+    pub fn replay_after(&self, search: &mut Search, claim: &Claim, deadline: Deadline) -> Result<Appended, RecordError> {
+        self.append_next(&claim.record().id, deadline, &mut |known| self.late(search, claim, known, deadline))
+    }
+
+    fn late(&self, search: &mut Search, claim: &Claim, known: &Known, deadline: Deadline) -> Result<Next, Failed> {
         if let Some(own) = claim.log()
             && known.state().is_none_or(|state| state.log != *own)
         {
             let words = format!("it was made for log {own}, and {} is another", self.store.description());
             return Err(RecordError::Record(words).into());
         }
-        if let Some(seq) = self.look_for(search, known, deadline)? {
+        let (wanted, now) = (claim.record(), (self.now)());
+        let seen = search.read(known, earliest(wanted, now), deadline)?;
+        if let Some(seq) = seen.find(wanted) {
             return Ok(Next::Already(seq));
         }
-        refuse_far_ahead(claim.record().recorded_at, (self.now)())?;
-        let path = claim.record().project.as_ref().and_then(|project| project.path.as_ref());
-        let (start, project) = match &search.start {
+        refuse_far_ahead(wanted.recorded_at, now)?;
+        let path = wanted.project.as_ref().and_then(|project| project.path.as_ref());
+        let (start, project) = match seen.start_of(wanted) {
             // an end is about the place that its start is about, whatever became known of it since
-            Some(start) => (Some(start.seq).filter(|seq| !search.unknown.contains(seq)), start.project),
-            None if claim.record().finishes.is_some() => (None, None),
-            None => (None, path.zip(known.state()).and_then(|(path, state)| state.project_at(path))),
+            Some(start) => (Some(start.seq).filter(|seq| !seen.ended_unknown(*seq)), start.project),
+            None => match wanted.finishes {
+                // it was in the log, and nobody said that it is lost
+                Some(start) if wanted.finishes_id.is_some() && !seen.gave_up(start, wanted) => {
+                    return Err(RecordError::NotOpen { log: self.store.description(), start }.into());
+                }
+                Some(_) => (None, None),
+                None => (None, path.zip(known.state()).and_then(|(path, state)| state.project_at(path))),
+            },
         };
         Ok(Next::Record(Box::new(claim.to_record(start, project))))
-    }
-
-    /// Whether the claim's record is in the log, and where the start is that it closes.
-    fn look_for(&self, search: &mut Search, known: &Known, deadline: Deadline) -> Result<Option<u64>, Failed> {
-        let Some(tip) = &known.tip else { return Ok(None) };
-        let wanted = search.claim.record();
-        let is_start = wanted.status == Some(Status::Running);
-        let (checked, since) = (search.checked.take(), search.since);
-        let mut found = None;
-        known.walk_until(deadline, &mut |step| {
-            if Some(step.commit()) == checked.as_ref() {
-                return false;
-            }
-            let record = step.record();
-            // the end of a start that was not there is all of it
-            let tells_all = is_start && record.finishes.is_none() && record.finishes_id.as_ref() == Some(&wanted.id);
-            if record.id == wanted.id || tells_all {
-                found = Some(record.seq);
-            }
-            if let Some(start) = record.finishes.filter(|_| record.status == wanted.status) {
-                search.ends.push((start, record.seq));
-            }
-            if record.status == Some(Status::Unknown) {
-                search.unknown.extend(record.finishes);
-            }
-            if let Some(id) =
-                record.finishes_id.as_ref().filter(|_| record.finishes.is_none() && record.status == wanted.status)
-            {
-                search.after_all.push((id.clone(), record.seq));
-            }
-            if wanted.finishes_id.as_ref() == Some(&record.id) || wanted.finishes == Some(record.seq) {
-                let project = record.project.as_ref().and_then(|project| project.id);
-                search.start = Some(StartInLog { seq: record.seq, id: record.id.clone(), project });
-            }
-            found.is_none() && record.recorded_at.utc() >= since
-        })?;
-        search.checked = Some(tip.newest.commit().clone());
-        Ok(found.or_else(|| search.same_end()))
-    }
-}
-
-/// What is known of a claim's record and the log, so that a second try looks only at what is new.
-struct Search<'a> {
-    claim: &'a Claim,
-    since: DateTime<Utc>,
-    checked: Option<CommitId>,
-    /// The start that it closes.
-    start: Option<StartInLog>,
-    /// The records that tell of an end like the claim's, each after the number of its start.
-    ends: Vec<(u64, u64)>,
-    /// The starts whose outcome was recorded as unknown: an end that is told after all does not close them a second time.
-    unknown: Vec<u64>,
-    /// The records of ends like the claim's that were told after all, each after the id of its start.
-    after_all: Vec<(Id, u64)>,
-}
-
-/// A start that an end in the spool closes.
-struct StartInLog {
-    seq: u64,
-    id: Id,
-    /// GitLab's number for its project, where the start has it.
-    project: Option<u64>,
-}
-
-impl Search<'_> {
-    /// The record that tells that the same deployment ended in the same way: whoever recorded its end tried again before the claim
-    /// of the first try was replayed.
-    fn same_end(&self) -> Option<u64> {
-        let start = self.claim.record().finishes.or(self.start.as_ref().map(|start| start.seq))?;
-        let direct = self.ends.iter().find(|(closed, _)| *closed == start).map(|(_, seq)| *seq);
-        let id = self.start.as_ref().map(|start| &start.id);
-        direct.or_else(|| self.after_all.iter().find(|(own, _)| Some(own) == id).map(|(_, seq)| *seq))
     }
 }
 

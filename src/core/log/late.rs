@@ -70,7 +70,9 @@ impl Claim {
     /// The record to append in its stead. The log may know more: the start that it closes, and the number of its project.
     pub fn to_record(&self, finishes: Option<u64>, project: Option<u64>) -> Record {
         let mut record = self.record.clone();
-        record.finishes = record.finishes.or(finishes);
+        if record.finishes_id.is_some() {
+            record.finishes = finishes;
+        }
         if let Some(own) = &mut record.project {
             own.id = own.id.or(project);
         }
@@ -126,8 +128,8 @@ pub fn check(record: &Record, late: &Late, trust: &Trust) -> Result<(), String> 
     if claim.get("log").is_some() && !says("log", record.log.as_str()) {
         return Err("the claim was made for another log".to_owned());
     }
-    let (claimed, written) = (own_fields(claim), own_fields(record.write()));
-    let written = without_what_the_log_knew(written, &claimed);
+    let (mut claimed, written) = (own_fields(claim), own_fields(record.write()));
+    let written = without_what_the_log_knew(written, &mut claimed);
     let differs = |(name, value): (&String, &Value)| written.get(name) != Some(value);
     match claimed.iter().find(|field| differs(*field)).or_else(|| written.iter().find(|(name, _)| !claimed.contains_key(*name)))
     {
@@ -143,9 +145,9 @@ fn own_fields(value: Value) -> Map<String, Value> {
 }
 
 /// The log gives the number of a start that the claim names by its id, and of a project that it names by its path.
-fn without_what_the_log_knew(mut written: Map<String, Value>, claimed: &Map<String, Value>) -> Map<String, Value> {
-    if claimed.contains_key("finishes_id") && !claimed.contains_key("finishes") {
-        written.shift_remove("finishes");
+fn without_what_the_log_knew(mut written: Map<String, Value>, claimed: &mut Map<String, Value>) -> Map<String, Value> {
+    if claimed.contains_key("finishes_id") {
+        [&mut written, &mut *claimed].into_iter().for_each(|fields| drop(fields.shift_remove("finishes")));
     }
     let names_number = claimed.get("project").is_some_and(|project| project.get("id").is_some());
     if let Some(project) = written.get_mut("project").and_then(Value::as_object_mut).filter(|_| !names_number) {
@@ -216,7 +218,15 @@ mod tests {
         refused(&found, "`finishes_id` is not");
         refused(&replayed(|claim| drop(claim.shift_remove("finishes_id"))), "`finishes_id` is not");
         refused(&replayed(|claim| claim["project"]["id"] = 7.into()), "`project` is not");
-        refused(&replayed(|claim| claim["finishes"] = 7.into()), "`finishes` is not");
+        // the number of a start that the claim names by its id is the log's
+        let other = replayed(|claim| claim["finishes"] = 7.into());
+        assert_eq!(check(&other, other.late.as_ref().expect("late"), &trust()), Ok(()));
+        let mut by_number = replayed(|claim| {
+            claim.shift_remove("finishes_id");
+            claim["finishes"] = 7.into();
+        });
+        by_number.finishes_id = None;
+        refused(&by_number, "`finishes` is not");
         let mut unsigned = good.clone();
         unsigned.late.as_mut().expect("late").sig = Text::new("junk").expect("text");
         refused(&unsigned, "no intact SSH signature");

@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, TimeDelta, Utc};
 use deploy_record::core::log::entry::{ATTRIBUTES, FILES, Trust};
+use deploy_record::core::log::late::Claim;
 use deploy_record::core::log::message;
 use deploy_record::core::record::shape::FieldType as _;
 use deploy_record::core::record::{
@@ -16,8 +17,9 @@ use deploy_record::core::seal::{self, NAMESPACE_RECORD, NAMESPACE_SPOOL};
 use deploy_record::core::state::{PlaceKey, State};
 use deploy_record::core::trust::{AllowedSigners, line_to_add};
 use deploy_record::http::Deadline;
-use deploy_record::recorder::{Appended, Draft, Recorder, random_id};
+use deploy_record::recorder::{Appended, Draft, Recorder, commit, random_id};
 use deploy_record::signer::Signer;
+use deploy_record::spool::Spool;
 use deploy_record::store::{Depth, LogStore, NewCommit};
 use ssh_key::{LineEnding, PrivateKey};
 use std::time::Duration;
@@ -193,23 +195,36 @@ impl PastLog {
     }
 
     /// The same, and changes its place in the log.
-    pub fn forge_with(&self, recorded: i64, mut record: Record, change: impl FnOnce(&mut Record)) -> u64 {
+    pub fn forge_with(&self, recorded: i64, record: Record, change: impl FnOnce(&mut Record)) -> u64 {
+        let (tip, before) = self.tip();
+        self.forge_on(&tip, before, "ci:main", recorded, record, change).newest.seq
+    }
+
+    /// The newest commit, and the state after it.
+    pub fn tip(&self) -> (CommitId, State) {
         let tip = self.store.fetch(Depth::Commits(1), deadline()).expect("a fetch").expect("a tip");
-        let before = State::parse(&self.store.read_state(&tip).expect("a state")).expect("a state");
-        let signer = signer("ci:main");
-        record.log = before.log.clone();
-        (record.seq, record.prev) = (before.newest.seq + 1, before.newest.sha256);
-        record.prev_here = PlaceKey::of(&record).and_then(|place| before.place(&place)).map(|place| place.newest.clone());
-        if record.late.is_none() {
-            record.id = random_id().expect("an id");
-        }
-        record.recorded_at = self.ago(recorded);
-        record.signer = signer.principal().clone();
+        let state = State::parse(&self.store.read_state(&tip).expect("a state")).expect("a state");
+        (tip, state)
+    }
+
+    /// Puts a record on this commit, which is the branch's newest, as the one that follows that state; gives the state after it.
+    pub fn forge_on(
+        &self,
+        parent: &CommitId,
+        before: State,
+        principal: &str,
+        recorded: i64,
+        mut record: Record,
+        change: impl FnOnce(&mut Record),
+    ) -> State {
+        let signer = signer(principal);
+        self.place(&mut record, Some(&before), principal, recorded);
         change(&mut record);
         let bytes = record.to_bytes();
         let digest = Digest::of(&bytes);
         let signature = signer.sign(NAMESPACE_RECORD, &bytes).expect("a signature");
-        let state = State::after(Some(before), &record, digest).to_bytes();
+        let after = State::after(Some(before), &record, digest);
+        let state = after.to_bytes();
         let message = message::compose(&record, digest, Digest::of(&state));
         let contents: [&[u8]; 5] = [ATTRIBUTES, b"page", &bytes, signature.as_bytes(), &state];
         let new = NewCommit {
@@ -219,9 +234,50 @@ impl PastLog {
             email: "noreply@acme.example",
             time: record.recorded_at.utc().timestamp(),
         };
-        let commit = self.store.write(&new, Some(&tip), &|payload| signer.sign("git", payload)).expect("a commit");
-        self.store.publish(&commit, Some(&tip), deadline()).expect("published");
-        record.seq
+        let commit = self.store.write(&new, Some(parent), &|payload| signer.sign("git", payload)).expect("a commit");
+        self.store.publish(&commit, Some(parent), deadline()).expect("published");
+        after
+    }
+
+    /// Appends many as `ci:main`, each with the minutes since it was recorded, without a look at the log in between.
+    pub fn append_all(&self, records: impl IntoIterator<Item = (i64, Record)>) {
+        let base = self.store.fetch(Depth::Commits(1), deadline()).expect("a fetch").map(|_| self.tip());
+        let (base, mut state) = base.unzip();
+        let (mut tip, signer) = (base.clone(), signer("ci:main"));
+        for (recorded, mut record) in records {
+            self.place(&mut record, state.as_ref(), "ci:main", recorded);
+            let (commit, after) = commit::write(&self.store, &signer, &record, state, tip.as_ref()).expect("a commit");
+            (tip, state) = (Some(commit), Some(after));
+        }
+        self.store.publish(&tip.expect("a record"), base.as_ref(), deadline()).expect("published");
+    }
+
+    /// Gives a record its place in the log, after this state.
+    fn place(&self, record: &mut Record, before: Option<&State>, principal: &str, recorded: i64) {
+        record.log = before.map_or_else(|| random_id().expect("an id"), |before| before.log.clone());
+        record.seq = before.map_or(1, |before| before.newest.seq + 1);
+        record.prev = before.map_or(Digest::ZERO, |before| before.newest.sha256);
+        record.prev_here = before.and_then(|before| Some(before.place(&PlaceKey::of(record)?)?.newest.clone()));
+        if record.late.is_none() {
+            record.id = random_id().expect("an id");
+        }
+        record.recorded_at = self.ago(recorded);
+        record.signer = name(principal);
+    }
+
+    /// Puts a claim of `ci:main`'s into the spool, made so many minutes ago.
+    pub fn spool(&self, made: i64, mut record: Record) {
+        (record.signer, record.recorded_at) = (name("ci:main"), self.ago(made));
+        record.id = random_id().expect("an id");
+        let claim = Claim::bytes_of(&record);
+        let signature = seal::sign(&key("ci:main"), NAMESPACE_SPOOL, &claim).expect("signed");
+        let spool = Spool::at(self.env.path().join(".git/deploy-record/spool"));
+        spool.put(record.id.as_str(), &claim, &signature).expect("spooled");
+    }
+
+    /// Runs the program as `ci:main`.
+    pub fn run_as_pipeline(&self, arguments: &[&str]) -> Output {
+        self.run(&[arguments, &["--key", &self.key_of("ci:main"), "--principal", "ci:main"]].concat())
     }
 
     /// Runs the program, and takes a table that it gives apart: the cells of the CSV form, without the header.
