@@ -7,8 +7,8 @@
 use std::sync::Once;
 
 /// Of a pack, so much is mapped at a time, in windows of this size: a long log's pack would count in full otherwise.
-const MAPPED: usize = 48 * 1024 * 1024;
-const WINDOW: usize = 1024 * 1024;
+const MAPPED: usize = 32 * 1024 * 1024;
+const WINDOW: usize = 256 * 1024;
 
 /// Keeps libgit2 from holding what is read only once, and from hashing what is hashed otherwise.
 pub(super) fn read_in_bulk() -> Result<(), git2::Error> {
