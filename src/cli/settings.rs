@@ -225,32 +225,40 @@ type FromServer = fn(&Context, &CiFacts, Option<&Checkout>) -> Result<Files, Fai
 
 fn from_server_or_commit(ctx: &Context, ci: &CiFacts, checkout: Option<&Checkout>) -> Result<Files, Failure> {
     match from_server(ctx, ci, checkout) {
+        Err(failure) if failure.is_passing && !is_checked_out(ci, checkout) => {
+            let commit = ci.sha.short();
+            Err(failure.hint(format!(
+                "without the server, a deployment goes ahead only where {commit} (CI_COMMIT_SHA) is checked out"
+            )))
+        }
         Err(failure) if failure.is_passing => from_commit(ctx, ci, checkout, failure),
         decided => decided,
     }
 }
 
 fn from_server_or_commit_to_keep(ctx: &Context, ci: &CiFacts, checkout: Option<&Checkout>) -> Result<Files, Failure> {
-    match from_server(ctx, ci, checkout) {
-        Err(failure) if failure.is_passing => from_commit(ctx, ci, checkout, failure),
-        Err(failure) => match failure.error.downcast_ref::<RemoteError>().cloned() {
-            Some(refusal) => Ok(Files { refusal: Some(refusal), ..from_commit(ctx, ci, checkout, failure)? }),
-            None => Err(failure),
-        },
-        decided => decided,
-    }
+    let failure = match from_server(ctx, ci, checkout) {
+        Err(failure) => failure,
+        decided => return decided,
+    };
+    let Some(refusal) = failure.error.downcast_ref::<RemoteError>().cloned() else { return Err(failure) };
+    // a commit that a variable may have chosen names the signer of a claim, and decides nothing else
+    let is_refused = !failure.is_passing || !is_checked_out(ci, checkout);
+    Ok(Files { refusal: is_refused.then_some(refusal), ..from_commit(ctx, ci, checkout, failure)? })
 }
 
-/// The files of the job's own commit, where GitLab protects its ref and the runner checked it out: a variable can't choose another.
+/// Whether the runner checked out what the job says that it is about: a variable can't choose another commit then.
+fn is_checked_out(ci: &CiFacts, checkout: Option<&Checkout>) -> bool {
+    checkout.and_then(Checkout::head).as_ref() == Some(&ci.sha)
+}
+
+/// The files of the job's own commit, where GitLab protects its ref: elsewhere the pipeline's key signs nothing, not even a claim,
+/// unless the default branch allows it.
 fn from_commit(ctx: &Context, ci: &CiFacts, checkout: Option<&Checkout>, failure: Failure) -> Result<Files, Failure> {
     let Some(checkout) = checkout else { return Err(failure) };
     if ci.is_protected == Some(false) {
-        return Err(failure.hint("without the server, a deployment goes ahead only on a protected branch or tag"));
-    }
-    if checkout.head().as_ref() != Some(&ci.sha) {
-        let commit = ci.sha.short();
         return Err(failure
-            .hint(format!("without the server, a deployment goes ahead only where {commit} (CI_COMMIT_SHA) is checked out")));
+            .hint("without the server, a deployment goes ahead, and its outcome is kept, only on a protected branch or tag"));
     }
     ctx.ui.warn(&format!("{:#}; the files of this job's own commit decide instead", failure.error));
     let origin = format!("the job's commit {}, since the server could not be reached", ci.sha.short());

@@ -197,24 +197,6 @@ fn another_projects_code_has_nothing_of_this_repository() {
     assert_eq!(env.records(server.repository())[2]["previous"]["version"], "app-1");
 }
 
-#[test]
-fn a_place_that_went_out_of_the_state_is_looked_up() {
-    let env = TestEnv::new();
-    record(&env, &["--version", "good-1"]).expect(0);
-    for number in 0..201 {
-        let environment = format!("review/{number}");
-        env.deploy_record(&["record", "-e", &environment, "--status", "success", "--version", "x"]).expect(0);
-    }
-    env.deploy_record(&["record", "-e", "production", "--status", "failed", "--version", "bad-2"]).expect(0);
-    let failed = env.records(&env.path()).pop().expect("a record");
-    assert_eq!((&failed["prev_here"]["seq"], &failed["previous"]["version"]), (&json!(1), &json!("good-1")));
-    let status = env.deploy_record(&["status"]);
-    let production = status.expect(0).stdout.lines().find(|line| line.starts_with("production ")).expect("a line").to_owned();
-    assert!(production.contains("good-1"), "{production}");
-    assert_eq!(draft(&env, &["--version", "3"])["previous"]["seq"], 1);
-    env.deploy_record(&["verify"]).expect(0);
-}
-
 /// Lets a repository belong to somebody else: root can give its files away, others can only use what is root's as work tree.
 fn give_away(env: &TestEnv) {
     let path = env.path().join(".git").display().to_string();

@@ -18,9 +18,9 @@ fn fill(log: &PastLog, places: std::ops::Range<i64>) {
     log.append_all(places.map(|number| (PLACES + 100 - number, done(number))));
 }
 
-fn record(log: &PastLog, number: i64) -> crate::support::env::Output {
-    let arguments = ["record", "-e", &place(number), "--project", "grp/app", "--version", "2", "--status", "success"];
-    log.run_as_pipeline(&arguments)
+fn record(log: &PastLog, number: i64, status: &str) -> crate::support::env::Output {
+    let place = place(number);
+    log.run_as_pipeline(&["record", "-e", &place, "--project", "grp/app", "--version", "2", "--status", status])
 }
 
 #[test]
@@ -28,17 +28,27 @@ fn a_place_that_went_out_of_the_state_comes_back_with_its_history() {
     let log = PastLog::new();
     fill(&log, 0..PLACES);
     log.run(&["verify", "--deep"]).expect(0).shows("verified: 300 records").shows("0 errors, 0 notices");
-    let shown = log.cells(&["status"]);
-    assert_eq!(shown.len(), 200);
-    assert!(shown.iter().any(|line| line.contains(&place(PLACES - 1))), "{shown:?}");
-    record(&log, 0).expect(0).says("record 301:");
-    record(&log, 0).expect(0).says("record 302:");
-    record(&log, PLACES).expect(0).says("record 303:");
+    let runs = |number: i64| {
+        let shown = log.cells(&["status"]);
+        assert_eq!(shown.len(), 200);
+        let line = shown.into_iter().find(|line| line.contains(&place(number)));
+        line.map(|line| line.contains(&"1".to_owned()))
+    };
+    assert_eq!((runs(0), runs(PLACES - 1)), (None, Some(true)));
+    let dry = ["record", "-e", &place(0), "--project", "grp/app", "--version", "2", "--status", "success", "--dry-run"];
+    log.run_as_pipeline(&dry).expect(0).shows("\"previous\"").shows("\"seq\": 1");
+    record(&log, 0, "failed").expect(0).says("record 301:");
+    assert_eq!(runs(0), Some(true));
+    record(&log, 0, "success").expect(0).says("record 302:");
+    assert_eq!(runs(0), Some(false));
+    record(&log, PLACES, "success").expect(0).says("record 303:");
     let records = log.env.records(&log.env.path());
-    assert_eq!((&records[300]["prev_here"]["seq"], &records[300]["previous"]["seq"]), (&1.into(), &1.into()));
-    assert_eq!((&records[301]["prev_here"]["seq"], &records[301]["previous"]["seq"]), (&301.into(), &301.into()));
-    assert!(records[302]["prev_here"].is_null());
-    assert!(log.cells(&["status"]).iter().any(|line| line.contains(&place(0)) && line.contains(&"2".to_owned())));
+    let earlier = |seq: usize| (&records[seq - 1]["prev_here"]["seq"], &records[seq - 1]["previous"]["seq"]);
+    let nothing = serde_json::Value::Null;
+    assert_eq!(
+        [earlier(301), earlier(302), earlier(303)],
+        [(&1.into(), &1.into()), (&301.into(), &1.into()), (&nothing, &nothing)]
+    );
     log.run(&["verify", "--deep"]).expect(0).shows("verified: 303 records").shows("0 errors, 0 notices");
 }
 
@@ -54,8 +64,8 @@ fn a_place_that_went_out_is_not_looked_up_across_a_forged_record() {
         log.forge_with(PLACES, log.done("staging", "1", Status::Success, PLACES), forgery);
         fill(&log, 100..PLACES);
         // what the state still has is gone on with, as ever
-        record(&log, 200).expect(0).says("record 204:");
-        record(&log, 0).expect(3).says("is not what it should be").says("SPOOLED");
+        record(&log, 200, "success").expect(0).says("record 204:");
+        record(&log, 0, "success").expect(3).says("is not what it should be").says("SPOOLED");
         assert_eq!(log.env.git(&["rev-list", "--count", "deploy-log"]), "204");
     }
 }
@@ -82,21 +92,32 @@ fn a_thousand_claims_are_replayed_in_seconds_and_told_of_in_a_few_lines() {
     let began = Instant::now();
     let beside = log.run_as_pipeline(&["record", "-e", "staging", "--version", "1", "--status", "success"]);
     beside.expect(0).says("record 2:");
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 
     // fewer files may be open at once than there are claims
     let program = env!("CARGO_BIN_EXE_deploy-record");
     let replay = format!("ulimit -n 128; exec {program} replay --key {} --principal ci:main", log.key_of("ci:main"));
-    let began = Instant::now();
     let output = log.env.run(OsStr::new("sh"), &["-c", &replay], b"");
     output.expect(0).shows(".json and 999 more").shows("records 3 to 1002");
-    assert!(began.elapsed() < Duration::from_secs(120), "{:?}", began.elapsed());
     assert!(output.stdout.lines().count() < 5 && output.stderr.lines().count() < 5, "{output:?}");
     assert_eq!(waiting(&spool), 0);
     log.run(&["verify"]).expect(0).shows("verified: 1002 records").shows("0 errors, 0 notices");
 
-    let began = Instant::now();
     log.run_as_pipeline(&["replay", &copy]).expect(0).shows(".json and 999 more").shows("recorded before");
-    assert!(began.elapsed() < Duration::from_secs(120), "{:?}", began.elapsed());
     assert_eq!(log.env.git(&["rev-list", "--count", "deploy-log"]), "1002");
+}
+
+#[test]
+fn the_log_is_read_once_for_all_claims_that_are_looked_for_in_it() {
+    let log = PastLog::new();
+    let done = |number: i64| log.done("production", "1", Status::Success, 2_000 - number);
+    log.append_all((0..1_500).map(|number| (2_000 - number, done(number))));
+    let replay = |claims: i64| {
+        (0..claims).for_each(|number| log.spool(200 - number, done(1_800 + number)));
+        let began = Instant::now();
+        log.run_as_pipeline(&["replay"]).expect(0);
+        began.elapsed()
+    };
+    let (one, many) = (replay(1), replay(100));
+    assert!(many < 25 * one, "{one:?} for one, {many:?} for 100");
 }

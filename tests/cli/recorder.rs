@@ -5,14 +5,15 @@ use crate::support::git_server::GitServer;
 use chrono::{DateTime, TimeDelta, Utc};
 use deploy_record::core::finding::Code;
 use deploy_record::core::log::entry::{ATTRIBUTES, FILES, Trust};
+use deploy_record::core::log::late::Claim;
 use deploy_record::core::log::message;
 use deploy_record::core::record::{Digest, Environment, Id, Kind, Line, Name, Pointer, Provenance, Record, Status, Tier, Time};
 use deploy_record::core::redact::Redactor;
-use deploy_record::core::seal::NAMESPACE_RECORD;
+use deploy_record::core::seal::{NAMESPACE_RECORD, NAMESPACE_SPOOL};
 use deploy_record::core::state::State;
 use deploy_record::core::trust::{AllowedSigners, line_to_add};
 use deploy_record::http::Deadline;
-use deploy_record::recorder::{Appended, Draft, Receipt, RecordError, Recorder, random_id};
+use deploy_record::recorder::{Appended, Draft, Receipt, RecordError, Recorder, Search, random_id};
 use deploy_record::signer::Signer;
 use deploy_record::store::{LogStore, NewCommit};
 use ssh_key::PrivateKey;
@@ -66,17 +67,21 @@ impl Log {
         Log { env, store, trust: Trust { signers: Some(signers), ..Trust::default() } }
     }
 
-    fn append_at(&self, signer: &Signer, version: &str, seconds: i64) -> Result<Box<Receipt>, RecordError> {
-        let redactor = Redactor::new([], &[]);
-        let recorder = Recorder {
+    fn recorder<'a>(&'a self, signer: &'a Signer, redactor: &'a Redactor, seconds: i64) -> Recorder<'a> {
+        Recorder {
             store: &self.store,
             trust: &self.trust,
             signer,
-            redactor: &redactor,
+            redactor,
             newest_seen: None,
             now: Box::new(move || time(seconds).utc()),
             on_retry: Box::new(|_| {}),
-        };
+        }
+    }
+
+    fn append_at(&self, signer: &Signer, version: &str, seconds: i64) -> Result<Box<Receipt>, RecordError> {
+        let redactor = Redactor::new([], &[]);
+        let recorder = self.recorder(signer, &redactor, seconds);
         let id = random_id().expect("an id");
         let deadline = Deadline::after(Duration::from_secs(5));
         match recorder.append(&id, deadline, &mut |_| Ok(Draft(delivery(version))))? {
@@ -234,4 +239,23 @@ fn a_key_must_be_valid_at_the_time_that_the_record_will_have() {
     // now the key is valid, but the record takes its predecessor's time, when it is not any more
     let refused = log.append_at(&pipeline(), "2", 30);
     assert!(matches!(refused, Err(RecordError::NotTrusted { .. } | RecordError::Damaged { .. })), "{refused:?}");
+}
+
+#[test]
+fn what_a_search_saw_does_not_count_once_the_log_was_rewound() {
+    let log = Log::new();
+    log.append(&pipeline(), "1").expect("recorded");
+    let mut waits = delivery("2");
+    (waits.id, waits.signer, waits.recorded_at) = (Id::from_bits([5; 16]), pipeline().principal().clone(), time(0));
+    let bytes = Claim::bytes_of(&waits);
+    let signature = pipeline().sign(NAMESPACE_SPOOL, &bytes).expect("a signature");
+    let claim = Claim::open(&bytes, &signature, &log.trust).expect("a claim");
+    let (signer, redactor, mut search) = (pipeline(), Redactor::new([], &[]), Search::default());
+    let recorder = log.recorder(&signer, &redactor, 0);
+    let mut replay = || recorder.replay_after(&mut search, &claim, Deadline::after(Duration::from_secs(5))).expect("replayed");
+    assert!(matches!(replay(), Appended::New(receipt) if receipt.record.seq == 2));
+    assert!(matches!(replay(), Appended::Already(2)));
+    log.env.git(&["update-ref", "refs/heads/deploy-log", "deploy-log~1"]);
+    log.append(&pipeline(), "3").expect("recorded");
+    assert!(matches!(replay(), Appended::New(receipt) if receipt.record.seq == 3));
 }
