@@ -10,9 +10,11 @@ use crate::core::log::message;
 use crate::core::record::{Name, Status, Time};
 use crate::recorder::{Appended, Search};
 use crate::spool::{self, Held, HoldError, Spool};
+use crate::ui::json::json_pretty;
 use crate::ui::table::Table;
 use anyhow::anyhow;
 use clap::Args;
+use serde_json::{Value, json};
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,7 +22,7 @@ use std::path::{Path, PathBuf};
 /// Append the records that wait in a spool, because the log could not be reached when they were made.
 ///
 /// Each is appended once, whoever replays it and however often; what is in the log is taken out of the spool. The record says
-/// when it was made and by whom, and who appended it. Of more than 20 claims, those that the same became of are told of together.
+/// when it was made and by whom, and who appended it. A table of more than 20 claims tells of those together that the same became of.
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  deploy-record replay\n  deploy-record replay ~/Downloads/artifacts       the spool of a job, from its artifacts\n  deploy-record replay --set-aside 20261120T140511Z-4d9f.json --reason 'its key was lost'"
@@ -63,12 +65,18 @@ pub fn run(args: &Replay, ctx: &Context) -> Result<Exit, Failure> {
     }
     if waiting.is_empty() && outcomes.is_empty() {
         ctx.ui.say("nothing waits in the spool");
+        if args.format == Format::Json {
+            ctx.ui.result(&as_json(&outcomes));
+        }
         return Ok(Exit::Done);
     }
     waiting.sort_by_key(|waiting| waiting.order);
     outcomes.extend(replay(ctx, settings, waiting)?);
     let is_done = outcomes.iter().all(|outcome| outcome.result.is_ok());
-    ctx.ui.result(&view::table(&tell(&outcomes, args.format), args.format, &ctx.ui));
+    ctx.ui.result(&match args.format {
+        Format::Json => as_json(&outcomes),
+        format => view::table(&tell(&outcomes, format), format, &ctx.ui),
+    });
     if !is_done {
         let command = ctx.command_line("replay --set-aside CLAIM --reason TEXT");
         ctx.ui
@@ -173,6 +181,24 @@ impl Outcome {
         [self.name(), self.what.clone(), result]
     }
 
+    fn as_json(&self) -> Value {
+        let (result, seq, problem) = match &self.result {
+            Ok(Landed::Now(seq)) => ("recorded", Some(*seq), None),
+            Ok(Landed::Before(seq)) => ("already", Some(*seq), None),
+            Ok(Landed::Taken) => ("taken", None, None),
+            Err(problem) => ("left", None, Some(problem)),
+        };
+        let what = Some(&self.what).filter(|what| !what.is_empty());
+        let mut value = json!({ "claim": self.name(), "result": result });
+        let members = [
+            ("record", what.map(|what| json!(what))),
+            ("seq", seq.map(Value::from)),
+            ("problem", problem.map(|problem| json!(problem))),
+        ];
+        members.into_iter().for_each(|(name, member)| member.into_iter().for_each(|member| value[name] = member));
+        value
+    }
+
     fn is_like(&self, other: &Outcome) -> bool {
         match (&self.result, &other.result) {
             (Ok(own), Ok(other)) => std::mem::discriminant(own) == std::mem::discriminant(other),
@@ -182,12 +208,16 @@ impl Outcome {
     }
 }
 
+fn as_json(outcomes: &[Outcome]) -> String {
+    json_pretty(&Value::Array(outcomes.iter().map(Outcome::as_json).collect()))
+}
+
 /// More claims than these are told of together, as far as the same became of them.
 const MOST_LINES: usize = 20;
 
 fn tell(outcomes: &[Outcome], format: Format) -> Table {
     let mut table = Table::new(&["claim", "record", "result"]);
-    let is_together = outcomes.len() > MOST_LINES && matches!(format, Format::Table | Format::Json);
+    let is_together = outcomes.len() > MOST_LINES && format == Format::Table;
     if !is_together {
         outcomes.iter().for_each(|outcome| table.row(outcome.cells()));
         return table;

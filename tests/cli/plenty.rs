@@ -2,6 +2,8 @@
 
 use crate::support::history::PastLog;
 use deploy_record::core::record::{Record, Status};
+use serde_json::Value;
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -103,7 +105,16 @@ fn a_thousand_claims_are_replayed_in_seconds_and_told_of_in_a_few_lines() {
     assert_eq!(waiting(&spool), 0);
     log.run(&["verify"]).expect(0).shows("verified: 1002 records").shows("0 errors, 0 notices");
 
+    let again = log.env.beside("again").display().to_string();
+    assert_eq!(log.env.run(OsStr::new("cp"), &["-r", &copy, &again], b"").code, 0);
     log.run_as_pipeline(&["replay", &copy]).expect(0).shows(".json and 999 more").shows("recorded before");
+    // programs are told of each
+    let output = log.run_as_pipeline(&["replay", &again, "--format", "json"]);
+    let told: Vec<Value> = serde_json::from_str(&output.expect(0).stdout).expect("JSON");
+    let numbers: BTreeSet<_> =
+        told.iter().filter(|told| told["result"] == "already").map(|told| told["seq"].as_u64()).collect();
+    assert_eq!((told.len(), numbers.len()), (1_000, 1_000));
+    assert_eq!(log.run_as_pipeline(&["replay", &again, "--format", "json"]).expect(0).stdout.trim(), "[]");
     assert_eq!(log.env.git(&["rev-list", "--count", "deploy-log"]), "1002");
 }
 

@@ -105,6 +105,10 @@ fn a_claim_is_not_looked_for_across_damage() {
     let key = log.key_of("ci:main");
     let replay = ["replay", &claim.display().to_string(), "--key", &key, "--principal", "ci:main"];
     log.run(&replay).expect(3).shows("LEFT").shows("is not what it should be");
+    let output = log.run(&[&replay[..], &["--format", "json"]].concat());
+    let told: serde_json::Value = serde_json::from_str(&output.expect(3).stdout).expect("JSON");
+    assert_eq!((&told[0]["claim"], &told[0]["result"], &told[0]["seq"]), (&"4.json".into(), &"left".into(), &().into()));
+    assert!(told[0]["problem"].as_str().is_some_and(|problem| problem.contains("is not what it should be")), "{told}");
     assert!(claim.exists());
 }
 

@@ -11,7 +11,6 @@ use crate::core::record::{
 use crate::core::seal::{self, SealError};
 use crate::core::trust::{AllowedSigners, Distrust, Revocation, revoked};
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use sha1::{Digest as _, Sha1};
 use ssh_key::PublicKey;
 
@@ -336,11 +335,10 @@ impl Inspection<'_> {
 
     /// Whether the key may sign, as far as a record that can't be read tells: every version has `signer`, `recorded_at` and `seq`.
     fn is_trusted(&self, key: &PublicKey, trust: &Trust, place: u64) -> bool {
-        let Ok(value) = json::read_value(&self.entry.record) else { return false };
-        let text = |field: &str| value.get(field).and_then(Value::as_str);
-        let signer = text("signer").and_then(|signer| Name::new(signer).ok());
-        let at = text("recorded_at").and_then(|at| at.parse::<Time>().ok());
-        let (Some(signer), Some(at), Some(seq)) = (signer, at, value.get("seq").and_then(Value::as_u64)) else { return false };
+        let Ok(value) = json::read(&self.entry.record) else { return false };
+        let signer = value.text("signer").and_then(|signer| Name::new(signer).ok());
+        let at = value.text("recorded_at").and_then(|at| at.parse::<Time>().ok());
+        let (Some(signer), Some(at), Some(seq)) = (signer, at, value.number("seq")) else { return false };
         let hides = place == 0 && trust.is_revoked_somewhere(&seal::fingerprint(key));
         !hides && trust.check(&signer, key, seal::NAMESPACE_RECORD, at.utc(), place.max(seq)).is_ok()
     }

@@ -4,12 +4,13 @@
 //! whoever made it, namespace `deploy-record-spool`. The record that is appended in its stead carries it in `late` and must say the same.
 
 use super::entry::Trust;
+use crate::core::record::json::{self, Json};
 use crate::core::record::shape::FieldType as _;
-use crate::core::record::{Base64, Id, Late, Record, Text, json, kinds};
+use crate::core::record::{Base64, Digest, Id, Late, Record, Text, kinds};
 use crate::core::seal::{self, NAMESPACE_RECORD, NAMESPACE_SPOOL};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// What the log gives, and what belongs to whoever appends: in these a claim and its record differ.
 const OF_THE_LOG: [&str; 8] = ["log", "seq", "prev", "prev_here", "recorded_at", "signer", "tool", "late"];
@@ -87,17 +88,17 @@ fn is_unknown(log: &Id) -> bool {
 }
 
 fn read(bytes: &[u8]) -> Result<Record, String> {
-    let mut value = json::read_value(bytes).map_err(|error| format!("it is no strict JSON: {error}"))?;
-    let Value::Object(fields) = &mut value else { return Err("it is no JSON object".to_owned()) };
-    if ["seq", "prev", "prev_here", "late"].iter().any(|name| fields.contains_key(*name)) {
+    let value = json::read(bytes).map_err(|error| format!("it is no strict JSON: {error}"))?;
+    let Json::Object(mut fields) = value else { return Err("it is no JSON object".to_owned()) };
+    if fields.iter().any(|(name, _)| ["seq", "prev", "prev_here", "late"].contains(&&**name)) {
         return Err("it has a place in a log, which only the log can give".to_owned());
     }
-    fields.insert("seq".to_owned(), json!(json::LARGEST_INTEGER));
-    fields.insert("prev".to_owned(), json!(crate::core::record::Digest::ZERO.to_string()));
-    fields.entry("log").or_insert_with(|| json!(Id::from_bits([0; 16]).as_str()));
-    let whole = json::write(&value);
-    let record = json::read(&whole).map_err(|error| error.to_string())?;
-    let record = Record::read(record).map_err(|error| error.to_string())?;
+    fields.push(("seq".into(), Json::Number(json::LARGEST_INTEGER)));
+    fields.push(("prev".into(), Json::String(Digest::ZERO.to_string().into())));
+    if !fields.iter().any(|(name, _)| name == "log") {
+        fields.push(("log".into(), Json::String(Id::from_bits([0; 16]).to_string().into())));
+    }
+    let record = Record::read(Json::Object(fields)).map_err(|error| error.to_string())?;
     kinds::check(&record).map_err(|error| error.to_string())?;
     if Claim::bytes_of(&record) != bytes {
         return Err("it is not written as the format has it".to_owned());
@@ -120,7 +121,7 @@ fn check_signature(bytes: &[u8], late: &Late, trust: &Trust, place: u64) -> Resu
 pub fn check(record: &Record, late: &Late, trust: &Trust) -> Result<(), String> {
     let bytes = STANDARD.decode(late.claim.as_str()).map_err(|_| "the claim is no base64".to_owned())?;
     check_signature(&bytes, late, trust, record.seq)?;
-    let claim = json::read_value(&bytes).map_err(|error| format!("the claim is no strict JSON: {error}"))?;
+    let claim = json::read(&bytes).map(Value::from).map_err(|error| format!("the claim is no strict JSON: {error}"))?;
     let says = |field: &str, text: &str| claim.get(field).and_then(Value::as_str) == Some(text);
     if !says("signer", late.signer.as_str()) || !says("recorded_at", &late.at.to_string()) {
         return Err("the claim has another signer or time than `late`".to_owned());

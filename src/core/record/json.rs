@@ -36,11 +36,23 @@ pub enum Json<'a> {
 impl Json<'_> {
     /// The text of this name in an object; `None` where there is none.
     pub fn text(&self, name: &str) -> Option<&str> {
-        let Json::Object(members) = self else { return None };
-        match members.iter().find(|(key, _)| key == name)? {
-            (_, Json::String(text)) => Some(text),
+        match self.member(name)? {
+            Json::String(text) => Some(text),
             _ => None,
         }
+    }
+
+    /// The number of this name in an object; `None` where there is none.
+    pub fn number(&self, name: &str) -> Option<u64> {
+        match self.member(name)? {
+            Json::Number(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    fn member(&self, name: &str) -> Option<&Self> {
+        let Json::Object(members) = self else { return None };
+        members.iter().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 }
 
@@ -64,14 +76,6 @@ impl From<Json<'_>> for Value {
 /// The parser's own text, which ends in `at line L column C`.
 pub fn read(bytes: &[u8]) -> Result<Json<'_>, serde_json::Error> {
     serde_json::from_slice(bytes)
-}
-
-/// As [`read`], as a value that can be changed.
-///
-/// # Errors
-/// Likewise.
-pub fn read_value(bytes: &[u8]) -> Result<Value, serde_json::Error> {
-    read(bytes).map(Value::from)
 }
 
 /// Writes a value the one way that records are written: two-space indent, keys in their order, one newline at the end.
@@ -136,7 +140,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Json<'de>, A::Error> {
-        let mut members = Members::default();
+        let mut members = Distinct::default();
         while let Some(key) = access.next_key()? {
             let Json::String(key) = key else { unreachable!("a key of JSON is a string") };
             if members.has(&key) {
@@ -148,15 +152,15 @@ impl<'de> Visitor<'de> for StrictVisitor {
     }
 }
 
-/// The members of an object that is being read.
+/// The members of an object that is being read, each key once.
 #[derive(Default)]
-struct Members<'a> {
+struct Distinct<'a> {
     list: Vec<(Cow<'a, str>, Json<'a>)>,
     /// The keys, once there are more than any object of the format has: a search through all of them would take too long.
     keys: HashSet<Cow<'a, str>>,
 }
 
-impl<'a> Members<'a> {
+impl<'a> Distinct<'a> {
     const FEW: usize = 64;
 
     fn has(&self, key: &str) -> bool {
@@ -216,7 +220,7 @@ mod tests {
 
     #[test]
     fn keys_keep_their_order() {
-        let value = read_value(br#"{"b":1,"a":[true,"x"],"n":9007199254740991}"#).expect("strict");
-        assert_eq!(write(&value), b"{\"b\":1,\"a\":[true,\"x\"],\"n\":9007199254740991}");
+        let value = read(br#"{"b":1,"a":[true,"x"],"n":9007199254740991}"#).expect("strict");
+        assert_eq!(write(&Value::from(value)), b"{\"b\":1,\"a\":[true,\"x\"],\"n\":9007199254740991}");
     }
 }
