@@ -5,6 +5,8 @@ pub mod checkpoint;
 pub mod escape;
 pub mod finding;
 pub mod log;
+pub mod nearest;
+pub mod policy;
 pub mod record;
 pub mod redact;
 pub mod seal;
