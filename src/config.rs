@@ -39,6 +39,9 @@ pub struct Config {
     pub redact: RedactConfig,
     /// Whether a deployment goes ahead, with its record in the spool, while the log can't be reached.
     pub log_unreachable: UnreachableConfig,
+    /// The rules by which the gate decides.
+    #[serde(skip)]
+    pub rules: crate::core::policy::Rules,
 }
 
 /// What happens to a deployment of each class while the log can't be reached.
@@ -171,7 +174,18 @@ impl Config {
         }
         let config: Config = serde_yaml::from_str(text).map_err(|error| ConfigError(placed(&error.to_string(), text)))?;
         config.check()?;
-        Ok(config)
+        let log = &config.log_unreachable;
+        let of = |unreachable| match unreachable {
+            Unreachable::Go => crate::core::policy::Unreachable::Go,
+            Unreachable::Stop => crate::core::policy::Unreachable::Stop,
+        };
+        let unreachable = crate::core::policy::WhenUnreachable {
+            routine: of(log.routine),
+            sensitive: of(log.sensitive),
+            emergency: of(log.emergency),
+        };
+        let rules = crate::core::policy::Rules { are_written: true, unreachable, ..Default::default() };
+        Ok(Config { rules, ..config })
     }
 
     /// The keys that are distrusted.
@@ -194,6 +208,7 @@ impl Config {
             log: LogConfig { id: log.id, first: log.first, ..LogConfig::default() },
             signers: SignersConfig { revoked: signers.revoked, ..SignersConfig::default() },
             redact: RedactConfig::default(),
+            rules: self.rules,
             log_unreachable: self.log_unreachable.or_stricter(&UnreachableConfig::default()),
         }
     }

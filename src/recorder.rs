@@ -13,6 +13,7 @@ mod past;
 mod recovery;
 mod search;
 mod spooling;
+mod standing;
 mod walk;
 mod whole;
 
@@ -22,6 +23,7 @@ pub use known::{Known, Tip};
 pub use recovery::Passed;
 pub use search::Search;
 pub use spooling::{Kept, Spooled};
+pub use standing::Wanted;
 pub use walk::Walk;
 pub use whole::Verification;
 

@@ -2,8 +2,8 @@
 
 use chrono::Utc;
 use deploy_record::core::record::{
-    Changes, Commit, CommitId, Digest, Environment, Id, Job, Kind, Line, Name, Person, Pointer, Policy, Project, Provenance,
-    Record, Status, Strength, Text, Tier, Time,
+    Changes, Commit, CommitId, Delivered, Digest, Environment, Id, Job, Kind, Line, Name, Person, Pointer, Policy, Project,
+    Provenance, Record, Status, Strength, Text, Tier, Time,
 };
 use deploy_record::core::state::{PlaceKey, State};
 use deploy_record::core::trust::line_to_add;
@@ -181,7 +181,8 @@ impl Plan {
             }),
             ..draft(Kind::Deployment)
         };
-        record.previous = PlaceKey::of(&record).and_then(|key| state?.place(&key)?.good.first().cloned());
+        let good = PlaceKey::of(&record).and_then(|key| state?.place(&key)?.good.first().cloned());
+        record.previous = good.map(|good| Delivered { seq: good.seq, version: good.version, sha: good.sha, newer: good.newer });
         (self.deployments, self.is_approved) = (number + 1, false);
         record
     }

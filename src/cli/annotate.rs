@@ -2,12 +2,11 @@
 
 use super::context::Context;
 use super::exit::{Exit, Failure};
-use super::log::no_log;
+use super::person::{Act, Original};
 use super::settings::Settings;
 use super::writer::LogWriter;
 use super::{Format, view};
-use crate::core::record::{Kind, Line, Person, Record, Rollback, Status, Text};
-use crate::recorder::{Appended, Draft, Kept, Known, RecordError, random_id};
+use crate::core::record::{Kind, Line, Record, Rollback, Text};
 use anyhow::anyhow;
 use clap::Args;
 
@@ -52,44 +51,22 @@ pub struct Annotate {
 /// Appends it.
 pub fn run(args: &Annotate, ctx: &Context) -> Result<Exit, Failure> {
     let settings = Settings::load(ctx)?;
-    refuse_own_key(args, ctx, &settings)?;
-    let original = find(args.seq, ctx, &settings)?;
+    let act = Act { what: "an annotation", command: format!("annotate {}", args.seq) };
+    act.refuse_own_key(ctx, &settings)?;
+    let original = Original::find(args.seq, ctx, &settings)?;
     let mut annotation = args.annotation(ctx, &original)?;
-    let environment = original.newest.environment.as_ref().map(|environment| &environment.name);
-    let writer = LogWriter::open(ctx, settings, environment)?;
-    let recorder = writer.recorder();
-    let login = recorder.signer.principal();
-    if login.as_str().starts_with("ci:") {
-        return Err(refused_pipeline(args, ctx, login.as_str()));
-    }
-    annotation.by = Some(Person { login: Some(login.clone()), ..Person::default() });
+    let writer = LogWriter::open(ctx, settings, original.environment())?;
+    annotation.by = Some(act.signer(ctx, &writer)?);
     if args.dry_run {
         ctx.ui.result(&view::draft(&annotation, &writer.redactor));
         return Ok(Exit::Done);
     }
-    let id = random_id().map_err(Failure::unable)?;
-    let keeps = RecordError::can_be_mended;
-    let kept = recorder.append_or_spool(&writer.spool, &id, annotation.clone(), ctx.deadline(), &keeps, &mut |_| {
-        Ok(Draft(annotation.clone()))
-    })?;
-    match kept {
-        Kept::InSpool(spooled) => {
-            view::announce_spooled(ctx, spooled);
-            return Ok(Exit::Unable);
-        }
-        Kept::InLog(Appended::Already(seq)) => ctx.ui.result(&view::already(seq, args.format)),
-        Kept::InLog(Appended::New(receipt)) => {
-            view::announce(ctx, &receipt, &writer.settings);
-            ctx.ui.say(&format!("checkpoint: {}", receipt.checkpoint));
-            ctx.ui.result(&view::receipt(&receipt, args.format));
-        }
-    }
-    Ok(Exit::Done)
+    act.append(ctx, &writer, args.format, annotation, &|_| Ok(()))
 }
 
 impl Annotate {
     fn annotation(&self, ctx: &Context, original: &Original) -> Result<Record, Failure> {
-        let is_rollback = original.newest.kind == Kind::Rollback;
+        let is_rollback = original.named.kind == Kind::Rollback;
         let rollback = self.rollback_texts(is_rollback, original)?;
         let mut note = self.note.clone();
         if let Some(reason) = self.reason.clone().filter(|_| !is_rollback)
@@ -104,11 +81,8 @@ impl Annotate {
         if note.is_none() && rollback.is_none() {
             return Err(Failure::usage(anyhow!("what is to be added to record {}? --note is missing", self.seq)));
         }
-        let mut record = Record::draft(Kind::Annotation);
-        record.service = original.newest.service.clone();
-        record.project = original.newest.project.clone();
-        record.environment = original.newest.environment.clone();
-        (record.of, record.note, record.rollback) = (Some(self.seq), note, rollback);
+        let mut record = original.draft(Kind::Annotation);
+        (record.note, record.rollback) = (note, rollback);
         Ok(record)
     }
 
@@ -123,7 +97,7 @@ impl Annotate {
         if !is_rollback {
             return match given.into_iter().find(|(_, text)| text.is_some()) {
                 Some((flag, _)) => {
-                    let kind = original.newest.kind;
+                    let kind = original.named.kind;
                     Err(Failure::usage(anyhow!("{flag} is for a rollback, and record {} is of kind `{kind}`", self.seq))
                         .hint("add what there is to say with --note"))
                 }
@@ -138,7 +112,7 @@ impl Annotate {
             incident: self.incident.as_deref().and_then(Line::clean),
             ..Rollback::default()
         };
-        for said in original.records() {
+        for said in original.halves().chain(original.about(Kind::Annotation)) {
             refuse_second(said, &texts)?;
         }
         Ok((texts != Rollback::default()).then_some(texts))
@@ -160,85 +134,4 @@ fn refuse_second(said: &Record, texts: &Rollback) -> Result<(), Failure> {
             .hint("correct it with --note, which is shown beside it")),
         None => Ok(()),
     }
-}
-
-/// The record that an annotation is about, as the log has it: with the other half of its deployment, and what was added before.
-struct Original {
-    newest: Record,
-    /// Its start or its end, where that is another record.
-    other: Option<Record>,
-    annotations: Vec<Record>,
-}
-
-impl Original {
-    fn records(&self) -> impl Iterator<Item = &Record> {
-        std::iter::once(&self.newest).chain(&self.other).chain(&self.annotations)
-    }
-}
-
-/// Finds the record, verified by every step back to it.
-fn find(seq: u64, ctx: &Context, settings: &Settings) -> Result<Original, Failure> {
-    let store = settings.open_log_to_append(ctx)?;
-    let known = Known::fetch(&store, &settings.trust, ctx.deadline())?;
-    let newest = known.tip.as_ref().ok_or_else(|| no_log(&store))?.newest.record().seq;
-    if seq > newest {
-        return Err(Failure::usage(anyhow!("{} holds no record {seq}: the newest is {newest}", store.description()))
-            .hint("`deploy-record log` lists them"));
-    }
-    let (mut found, mut end, mut start): (Option<Record>, Option<Record>, Option<Record>) = (None, None, None);
-    let mut annotations = Vec::new();
-    known.walk(&mut |step| {
-        let record = step.record();
-        let wanted = found.as_ref().and_then(|found| found.finishes);
-        if record.seq == seq {
-            found = Some(record.clone());
-        } else if record.kind == Kind::Annotation {
-            annotations.push(record.clone());
-        } else if record.finishes == Some(seq) {
-            end = Some(record.clone());
-        } else if wanted == Some(record.seq) {
-            start = Some(record.clone());
-        }
-        // an end alone says all of it only together with its start
-        match &found {
-            None => true,
-            Some(found) => found.finishes.is_some_and(|start| start < record.seq),
-        }
-    })?;
-    let missing = || Failure::unable(anyhow!("{} holds no record {seq}", store.description()));
-    let newest = found.ok_or_else(missing)?;
-    let other = if newest.status == Some(Status::Running) { end } else { start };
-    let numbers = [Some(newest.seq), other.as_ref().map(|other| other.seq)];
-    annotations.retain(|annotation| annotation.of.is_some_and(|of| numbers.contains(&Some(of))));
-    Ok(Original { newest, other, annotations })
-}
-
-/// Where only the repository's own key could sign, nobody can: it stands for no person.
-fn refuse_own_key(args: &Annotate, ctx: &Context, settings: &Settings) -> Result<(), Failure> {
-    if ctx.global.key.is_some() || (settings.trust.signers.is_some() && !settings.trusts_only_itself) {
-        return Ok(());
-    }
-    let who = if settings.trusts_only_itself { super::identity::OWN_PRINCIPAL } else { "nobody" };
-    Err(refused_pipeline(args, ctx, who))
-}
-
-fn refused_pipeline(args: &Annotate, ctx: &Context, principal: &str) -> Failure {
-    let problem = match principal {
-        "nobody" => anyhow!("an annotation is signed by a person, and without a trust root nobody is known"),
-        super::identity::OWN_PRINCIPAL => {
-            anyhow!("an annotation is signed by a person, and `{principal}` is the key of this repository, not of anybody")
-        }
-        _ => anyhow!(
-            "an annotation is signed by a person: the pipeline's key `{principal}` can only vouch for one whom GitLab itself \
-             names, which this version does not ask"
-        ),
-    };
-    let again = ctx.command_line(&format!("annotate {} --key YOUR-KEY", args.seq));
-    Failure::usage(problem)
-        .hint("if you have no key that the trust root names: `deploy-record keygen --principal YOUR-GITLAB-LOGIN` makes one")
-        .hint(format!(
-            "add its line to `{}` on the default branch, beside those of the keys that signed so far",
-            super::settings::TRUST_ROOT
-        ))
-        .hint(format!("then, on your own machine: {again}"))
 }

@@ -1,24 +1,28 @@
 //! From flags, CI variables and git to the facts of one deployment. Order: flag, variable, config, what CI or git says.
 
+mod change;
 mod commit;
+mod gating;
 mod place;
+mod said;
 
 pub use commit::resolve;
+pub use gating::Start;
 pub use place::{Target, not_recorded};
+pub use said::SaidArgs;
 
 use super::context::Context;
 use super::exit::Failure;
+use super::identity;
 use super::settings::Settings;
+use crate::core::gate::Said;
 use crate::core::record::{
     Artifact, ChangeNote, Changes, Check, Commit, CommitId, Delivered, Environment, Kind, Line, Link, Name, Person, Project,
     Provenance, Record, Status, Strength, Text, Time,
 };
-use crate::core::state::{PlaceKey, State};
-use crate::git::GitRemote;
-use crate::http::Deadline;
-use crate::recorder::{Known, RecordError};
-use crate::repo::{Checkout, Deepened, default_ticket_pattern};
-use anyhow::anyhow;
+use crate::core::state::State;
+use crate::repo::{Checkout, default_ticket_pattern};
+use change::{Comparison, with_tickets};
 use clap::Args;
 use regex::Regex;
 use std::cell::RefCell;
@@ -72,8 +76,10 @@ pub struct Delivery {
     is_other_project: bool,
     provenance: Provenance,
     pattern: Regex,
+    /// What was said of it: that it is an emergency, or goes ahead without approval.
+    said: Said,
     /// What was compared last: with what, and what came of it.
-    compared: RefCell<Option<(Option<Delivered>, Option<Changes>)>>,
+    compared: RefCell<Option<(Option<Delivered>, Comparison)>>,
 }
 
 /// How a deployment stands, and when.
@@ -102,7 +108,7 @@ impl Delivery {
     ///
     /// # Errors
     /// Where a flag or variable makes no sense, or something that must be known is not.
-    pub fn gather(args: &DeliveryArgs, ctx: &Context, settings: &Settings) -> Result<Delivery, Failure> {
+    pub fn gather(args: &DeliveryArgs, said: &SaidArgs, ctx: &Context, settings: &Settings) -> Result<Delivery, Failure> {
         let (ci, checkout) = (settings.ci.as_ref(), settings.checkout.as_ref());
         let environment = place::environment(args, ctx, settings)?;
         let is_other = commit::is_other_project(args, ci, checkout);
@@ -116,8 +122,9 @@ impl Delivery {
         }
         let actor = match ci {
             Some(ci) => Some(ci.actor.clone()),
-            None => checkout.and_then(Checkout::user_name).map(|name| Person { name: Some(name), ..Person::default() }),
+            None => actor_here(ctx, settings),
         };
+        let said = said.said(args, commit.as_ref().map(|commit| &commit.sha), checkout_of_code);
         let tickets = args.ticket.iter().filter_map(|ticket| Line::clean(ticket)).collect();
         let summary = args.note.as_deref().and_then(Text::clean);
         let provenance = Provenance {
@@ -142,6 +149,7 @@ impl Delivery {
             is_other_project: is_other,
             provenance,
             pattern: pattern(settings)?,
+            said,
             compared: RefCell::default(),
         })
     }
@@ -149,18 +157,6 @@ impl Delivery {
     /// The environment's name.
     pub fn environment(&self) -> &Name {
         &self.environment.name
-    }
-
-    /// The record of this deployment as it stands, on top of this log.
-    ///
-    /// # Errors
-    /// Where the log can't be read.
-    pub fn record(&self, known: &Known, progress: Progress, ctx: &Context, settings: &Settings) -> Result<Record, RecordError> {
-        let mut record = self.without_log(progress, settings);
-        record.previous = self.previous(known)?;
-        record.changes = self.changes(record.previous.as_ref(), ctx, settings);
-        record.project = self.project_in(known.state());
-        Ok(record)
     }
 
     /// The record of this deployment as it stands, as far as it is known without the log.
@@ -187,99 +183,44 @@ impl Delivery {
         record
     }
 
-    /// The record of a start. A job that deployed the same before gets the next attempt, so that a second run in one job is a
-    /// second deployment and not taken for a repetition of the first; unless that one is open and may be this very one.
-    ///
-    /// # Errors
-    /// Where the log can't be read.
-    pub fn start(
-        &self,
-        known: &Known,
-        at: Time,
-        may_be_open: bool,
-        ctx: &Context,
-        settings: &Settings,
-    ) -> Result<Record, RecordError> {
-        let mut record = self.record(known, Progress::begun(at), ctx, settings)?;
-        if let Some(state) = known.state() {
-            let place = PlaceKey::of(&record).and_then(|key| state.place(&key));
-            let is_open = |seq| place.is_some_and(|place| place.open.iter().any(|open| open.seq == seq));
-            let mut attempt = 1;
-            while state.recorded_by_job(&record).is_some_and(|seq| !(may_be_open && is_open(seq))) {
-                attempt += 1;
-                if let Some(job) = &mut record.job {
-                    job.attempt = Some(attempt);
-                }
-            }
-        }
-        Ok(record)
+    /// The service.
+    pub fn service(&self) -> Option<&Name> {
+        self.service.as_ref()
     }
 
-    /// What runs there now, as the log knows it.
-    ///
-    /// # Errors
-    /// Where the log can't be read.
-    fn previous(&self, known: &Known) -> Result<Option<Delivered>, RecordError> {
-        let project = self.project_in(known.state());
-        let key = PlaceKey::new(project.as_ref(), self.service.as_ref(), &self.environment.name);
-        let runs = known.place(&key)?.and_then(|place| place.runs);
-        Ok(runs.map(|runs| Delivered { seq: runs.seq, version: runs.version, sha: runs.sha, newer: Default::default() }))
+    /// The version.
+    pub fn version(&self) -> &Line {
+        &self.version
     }
 
-    /// What is new since then; history that a shallow clone lacks is fetched, or marked as missing. Compared once, however often
-    /// the append is tried.
-    fn changes(&self, previous: Option<&Delivered>, ctx: &Context, settings: &Settings) -> Option<Changes> {
-        let mut compared = self.compared.borrow_mut();
-        match &*compared {
-            Some((same, changes)) if same.as_ref() == previous => changes.clone(),
-            _ => {
-                let changes = self.compute_changes(previous, ctx, settings);
-                *compared = Some((previous.cloned(), changes.clone()));
-                changes
-            }
-        }
+    /// The environment.
+    pub fn place(&self) -> &Environment {
+        &self.environment
     }
 
-    fn compute_changes(&self, previous: Option<&Delivered>, ctx: &Context, settings: &Settings) -> Option<Changes> {
-        let known = self.changes_in_git(previous, ctx, settings);
-        with_tickets(known.unwrap_or_default(), &self.tickets)
+    /// The project whose code is delivered.
+    pub fn project(&self) -> Option<&Project> {
+        self.project.as_ref()
     }
 
-    fn changes_in_git(&self, previous: Option<&Delivered>, ctx: &Context, settings: &Settings) -> Option<Changes> {
-        let previous = previous?.sha.as_ref().filter(|_| !self.is_other_project)?;
-        let commit = &self.commit.as_ref()?.sha;
-        let mut changes = self.compare(previous, commit, ctx, settings).unwrap_or_else(|problem| {
-            ctx.ui.warn(&format!("can't tell what is new since {}: {problem}", previous.short()));
-            Changes { incomplete: Some(true), ..Changes::default() }
-        });
-        changes.compare_url = self.compare_url(previous, commit);
-        Some(changes)
+    /// The commit, with what git knows of it.
+    pub fn commit(&self) -> Option<&Commit> {
+        self.commit.as_ref()
     }
 
-    fn compare(&self, previous: &CommitId, commit: &CommitId, ctx: &Context, settings: &Settings) -> anyhow::Result<Changes> {
-        let checkout = settings.checkout.as_ref().ok_or_else(|| anyhow!("there is no repository at hand"))?;
-        let path = self.project.as_ref().and_then(|project| project.path.as_ref());
-        let path = path.map(Line::as_str);
-        let changes = checkout.changes(previous, commit, &self.pattern, path)?;
-        if changes.incomplete != Some(true) {
-            return Ok(changes);
-        }
-        let Some(remote) = project_remote(ctx, settings) else { return Ok(changes) };
-        ctx.ui.verbose("the clone is too shallow to compare with what runs there; fetching more history");
-        // a part of the time only: what is new is worth knowing, the record is worth more
-        let deadline = Deadline::after(ctx.global.timeout / 4);
-        match Deepened::fetch(&remote, previous, commit, deadline) {
-            Ok(deeper) => Ok(deeper.changes(previous, commit, &self.pattern, path)?),
-            Err(problem) => {
-                ctx.ui.warn(&format!("can't fetch more history: {problem}"));
-                Ok(changes)
-            }
-        }
+    /// Who runs it.
+    pub fn actor(&self) -> Option<&Person> {
+        self.actor.as_ref()
     }
 
-    fn compare_url(&self, previous: &CommitId, commit: &CommitId) -> Option<Link> {
-        let url = self.project.as_ref()?.url.as_ref()?;
-        Link::new(format!("{url}/-/compare/{previous}...{commit}")).ok()
+    /// The path of the project whose code is delivered, where that is not the one at hand.
+    pub fn other_project(&self) -> Option<&Line> {
+        self.project.as_ref().filter(|_| self.is_other_project)?.path.as_ref()
+    }
+
+    /// The commit.
+    pub fn sha(&self) -> Option<&CommitId> {
+        self.commit.as_ref().map(|commit| &commit.sha)
     }
 
     fn project_in(&self, state: Option<&State>) -> Option<Project> {
@@ -287,13 +228,13 @@ impl Delivery {
     }
 }
 
-/// The tickets that were named come first.
-fn with_tickets(mut changes: Changes, tickets: &[Line]) -> Option<Changes> {
-    for ticket in tickets.iter().rev() {
-        changes.tickets.retain(|known| known != ticket);
-        changes.tickets.insert(0, ticket.clone());
-    }
-    (changes != Changes::default()).then_some(changes)
+/// Who sits here: the one whose key signs, or whose address git has, by the policy's `people`.
+fn actor_here(ctx: &Context, settings: &Settings) -> Option<Person> {
+    let checkout = settings.checkout.as_ref();
+    let name = checkout.and_then(Checkout::user_name);
+    let of_address = || settings.config.rules.people.login(&checkout?.user_address()?);
+    let login = identity::person_here(ctx, settings).or_else(of_address);
+    (name.is_some() || login.is_some()).then(|| Person { login, name, ..Person::default() })
 }
 
 fn pattern(settings: &Settings) -> Result<Regex, Failure> {
@@ -301,14 +242,6 @@ fn pattern(settings: &Settings) -> Result<Regex, Failure> {
         None => Ok(default_ticket_pattern().clone()),
         Some(pattern) => Regex::new(pattern).map_err(Failure::usage),
     }
-}
-
-/// The remote that has the project's history: the job's own project.
-fn project_remote(ctx: &Context, settings: &Settings) -> Option<GitRemote> {
-    let ci = settings.ci.as_ref()?;
-    let location = super::location::Location::by_default(ctx, Some(ci), None, "").ok()?;
-    let super::location::Location::Remote { read, .. } = location else { return None };
-    read.remote(ctx).ok()
 }
 
 fn parse_artifact(text: &str) -> Result<Artifact, String> {

@@ -47,6 +47,15 @@ impl Context {
 
     /// A command line of this program as the user can type it: by the name that it was started with, on the same log.
     pub fn command_line(&self, arguments: &str) -> String {
+        self.command_line_of(&self.program, arguments)
+    }
+
+    /// The same for another person on another machine, where the program goes by its own name.
+    pub fn command_line_elsewhere(&self, arguments: &str) -> String {
+        self.command_line_of("deploy-record", arguments)
+    }
+
+    fn command_line_of(&self, program: &str, arguments: &str) -> String {
         let options = [("--log", &self.global.log), ("--branch", &self.global.branch)];
         let is_flag = |name: &str| self.variable(name).is_none();
         let options =
@@ -54,7 +63,7 @@ impl Context {
                 let value = value.as_ref().filter(|_| is_flag(variable))?;
                 Some(format!(" {flag} {}", shell_quoted(value)))
             });
-        format!("{} {arguments}{}", shell_quoted(&self.program), options.collect::<String>())
+        format!("{} {arguments}{}", shell_quoted(program), options.collect::<String>())
     }
 
     /// GitLab's variables, in a CI job.

@@ -10,7 +10,7 @@ use crate::keys::{self, Agent, FileMode, Found, KeyError, SigningKey};
 use crate::repo::Checkout;
 use crate::signer::Signer;
 use anyhow::{Context as _, anyhow};
-use ssh_key::PrivateKey;
+use ssh_key::{PrivateKey, PublicKey};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,6 +38,23 @@ pub fn signer(ctx: &Context, settings: &mut Settings, environment: Option<&Name>
     let signer = find_signer(ctx, settings)?;
     refuse_unprotected(settings, signer.principal(), environment)?;
     Ok(signer)
+}
+
+/// The person outside of a job whose key would sign, as far as that can be told without opening it.
+pub fn person_here(ctx: &Context, settings: &Settings) -> Option<Name> {
+    let signers = settings.trust.signers.as_ref().filter(|_| settings.ci.is_none() && !settings.trusts_only_itself)?;
+    let looked_at = |source: &str| keys::look(&ctx.expand_home(source), FileMode::Any).ok();
+    let known = |key: &PublicKey| signers.principals_of(key).map(str::to_owned);
+    let of_git = || looked_at(&settings.checkout.as_ref()?.signing_key()?);
+    let principal = match (&ctx.global.principal, &ctx.global.key) {
+        (Some(principal), _) => Some(principal.clone()),
+        (None, Some(source)) => known(looked_at(source)?.key()),
+        (None, None) => match of_git() {
+            Some(found) => known(found.key()),
+            None => known(&only_agent_key(ctx, signers)?.public_key().clone()),
+        },
+    };
+    principal.filter(|principal| !principal.starts_with("ci:")).and_then(|principal| Name::new(principal).ok())
 }
 
 /// Whoever can push to an unprotected ref could sign with the pipeline's key there.

@@ -1,13 +1,17 @@
 //! The command line: one file per command, each with its arguments, its call and its outcome.
 
 mod annotate;
+mod approve;
 mod cache;
 mod capture;
+mod check;
 mod context;
 mod contradiction;
 mod ending;
 mod exit;
+mod explain;
 mod finish;
+mod gate;
 mod identity;
 mod keygen;
 mod location;
@@ -15,10 +19,13 @@ mod log;
 mod moment;
 mod newest;
 mod outcome;
+mod person;
 mod record;
 mod recover;
 mod replay;
+mod resolve;
 mod result_file;
+mod review;
 mod run;
 mod schema;
 mod settings;
@@ -94,14 +101,21 @@ pub struct Global {
 #[derive(Subcommand)]
 enum Command {
     Run(run::Run),
+    #[command(visible_alias = "gate")]
+    Check(check::Check),
     Start(start::Start),
     Finish(finish::Finish),
     Record(record::RecordArgs),
+    Approve(approve::Approve),
+    Review(review::Review),
+    #[command(visible_alias = "unhold")]
+    Resolve(resolve::Resolve),
     Annotate(annotate::Annotate),
     #[command(visible_alias = "history")]
     Log(log::Log),
     Show(show::Show),
     Status(status::Status),
+    Explain(explain::Explain),
     Verify(verify::Verify),
     Replay(replay::Replay),
     Recover(recover::Recover),
@@ -169,13 +183,18 @@ fn asks_for_version_alone(arguments: &[OsString]) -> bool {
 fn dispatch(command: &Command, ctx: &Context) -> Result<Exit, Failure> {
     match command {
         Command::Run(arguments) => run::run(arguments, ctx),
+        Command::Check(arguments) => check::run(arguments, ctx),
         Command::Start(arguments) => start::run(arguments, ctx),
         Command::Finish(arguments) => finish::run(arguments, ctx),
         Command::Record(arguments) => record::run(arguments, ctx),
+        Command::Approve(arguments) => approve::run(arguments, ctx),
+        Command::Review(arguments) => review::run(arguments, ctx),
+        Command::Resolve(arguments) => resolve::run(arguments, ctx),
         Command::Annotate(arguments) => annotate::run(arguments, ctx),
         Command::Log(arguments) => log::run(arguments, ctx),
         Command::Show(arguments) => show::run(arguments, ctx),
         Command::Status(arguments) => status::run(arguments, ctx),
+        Command::Explain(arguments) => explain::run(arguments, ctx),
         Command::Verify(arguments) => verify::run(arguments, ctx),
         Command::Replay(arguments) => replay::run(arguments, ctx),
         Command::Recover(arguments) => recover::run(arguments, ctx),

@@ -1,6 +1,6 @@
 //! `deploy-record record`: one finished deployment in one step.
 
-use super::capture::{Delivery, DeliveryArgs, Progress, not_recorded};
+use super::capture::{Delivery, DeliveryArgs, Progress, SaidArgs, not_recorded};
 use super::context::Context;
 use super::exit::{Exit, Failure};
 use super::settings::Settings;
@@ -19,6 +19,8 @@ use clap::Args;
 pub struct RecordArgs {
     #[command(flatten)]
     delivery: DeliveryArgs,
+    #[command(flatten)]
+    said: SaidArgs,
     /// How it ended: success, failed or canceled; `unknown` where nobody saw it.
     #[arg(long, value_parser = super::word_of::<Status>(ENDS, Status::as_str), value_name = "STATUS")]
     status: Status,
@@ -43,7 +45,7 @@ pub fn run(args: &RecordArgs, ctx: &Context) -> Result<Exit, Failure> {
         ctx.ui.say(&format!("not recorded: {reason}"));
         return Ok(Exit::Done);
     }
-    let delivery = Delivery::gather(&args.delivery, ctx, &settings)?;
+    let delivery = Delivery::gather(&args.delivery, &args.said, ctx, &settings)?;
     let at = happened_at(args, ctx)?;
     let make = |known: &Known, settings: &Settings| draft(args, ctx, settings, &delivery, known, at);
     if args.dry_run {

@@ -1,16 +1,15 @@
 //! `deploy-record run`: record the start, run the command, record the outcome.
 
-use super::capture::{Delivery, DeliveryArgs, not_recorded};
+use super::capture::{Delivery, DeliveryArgs, SaidArgs, not_recorded};
 use super::context::Context;
 use super::ending::{self, Started};
 use super::exit::{Exit, Failure};
 use super::settings::Settings;
 use super::starting::{self, Begin, Begun};
-use super::view;
 use super::writer::LogWriter;
 use crate::command::{self, Finished, Signals};
 use crate::core::record::{Record, Status, Time};
-use crate::recorder::{Kept, Known};
+use crate::recorder::Kept;
 use clap::Args;
 use std::ffi::OsString;
 
@@ -25,6 +24,8 @@ use std::ffi::OsString;
 pub struct Run {
     #[command(flatten)]
     delivery: DeliveryArgs,
+    #[command(flatten)]
+    said: SaidArgs,
     /// Exit with 3 where the command went well but its outcome could not be recorded.
     #[arg(long)]
     strict: bool,
@@ -39,7 +40,7 @@ pub struct Run {
 /// Runs the command, recorded.
 pub fn run(args: &Run, ctx: &Context) -> Result<Exit, Failure> {
     let signals = Signals::install().map_err(Failure::unable)?;
-    let settings = Settings::load_for_delivery(ctx)?;
+    let settings = Settings::load_to_keep(ctx)?;
     if let Some(reason) = not_recorded(&args.delivery, &settings) {
         ctx.ui.say(&format!("not recorded: {reason}"));
         if args.dry_run {
@@ -48,9 +49,11 @@ pub fn run(args: &Run, ctx: &Context) -> Result<Exit, Failure> {
         signals.end_preparation();
         return Ok(Exit::Command(execute(args, &signals).exit_code()));
     }
-    let delivery = Delivery::gather(&args.delivery, ctx, &settings)?;
+    let delivery = Delivery::gather(&args.delivery, &args.said, ctx, &settings)?;
     if args.dry_run {
-        return show(args, ctx, &settings, &delivery);
+        let program = args.command[0].to_string_lossy();
+        ctx.ui.say(&format!("would run `{program}`, and record this start and its outcome:"));
+        return starting::show(ctx, &settings, &delivery, Begin::Again);
     }
     let writer = LogWriter::open(ctx, settings, Some(delivery.environment()))?;
     let run = Recorded { ctx, writer: &writer, delivery: &delivery };
@@ -116,15 +119,4 @@ impl Recorded<'_> {
             }
         }
     }
-}
-
-/// Shows what would be recorded of the start; makes nothing, not even a key.
-fn show(args: &Run, ctx: &Context, settings: &Settings, delivery: &Delivery) -> Result<Exit, Failure> {
-    let store = settings.open_log_in_passing(ctx)?;
-    let known = Known::fetch(&store, &settings.trust, ctx.deadline())?;
-    let record = delivery.start(&known, Time::new(ctx.now()), false, ctx, settings)?;
-    let program = args.command[0].to_string_lossy();
-    ctx.ui.say(&format!("would run `{program}`, and record this start and its outcome:"));
-    ctx.ui.result(&view::draft(&record, &ctx.redactor(&settings.config.redact.allow)));
-    Ok(Exit::Done)
 }

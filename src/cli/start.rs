@@ -1,14 +1,12 @@
 //! `deploy-record start`: record that a deployment begins.
 
-use super::capture::{Delivery, DeliveryArgs, not_recorded};
+use super::Format;
+use super::capture::{Delivery, DeliveryArgs, SaidArgs, not_recorded};
 use super::context::Context;
 use super::exit::{Exit, Failure};
 use super::settings::Settings;
 use super::starting::{self, Begin, Begun};
 use super::writer::LogWriter;
-use super::{Format, view};
-use crate::core::record::Time;
-use crate::recorder::Known;
 use crate::ui::json::json_pretty;
 use clap::Args;
 use serde_json::json;
@@ -24,6 +22,8 @@ use serde_json::json;
 pub struct Start {
     #[command(flatten)]
     delivery: DeliveryArgs,
+    #[command(flatten)]
+    said: SaidArgs,
     /// Show what would be recorded; write nothing.
     #[arg(long)]
     dry_run: bool,
@@ -34,18 +34,14 @@ pub struct Start {
 
 /// Records it.
 pub fn run(args: &Start, ctx: &Context) -> Result<Exit, Failure> {
-    let settings = Settings::load_for_delivery(ctx)?;
+    let settings = Settings::load_to_keep(ctx)?;
     if let Some(reason) = not_recorded(&args.delivery, &settings) {
         ctx.ui.say(&format!("not recorded: {reason}"));
         return Ok(Exit::Done);
     }
-    let delivery = Delivery::gather(&args.delivery, ctx, &settings)?;
+    let delivery = Delivery::gather(&args.delivery, &args.said, ctx, &settings)?;
     if args.dry_run {
-        let store = settings.open_log_in_passing(ctx)?;
-        let known = Known::fetch(&store, &settings.trust, ctx.deadline())?;
-        let record = delivery.start(&known, Time::new(ctx.now()), true, ctx, &settings)?;
-        ctx.ui.result(&view::draft(&record, &ctx.redactor(&settings.config.redact.allow)));
-        return Ok(Exit::Done);
+        return starting::show(ctx, &settings, &delivery, Begin::Once);
     }
     let writer = LogWriter::open(ctx, settings, Some(delivery.environment()))?;
     match starting::begin(ctx, &writer, &delivery, Begin::Once)? {

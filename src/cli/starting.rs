@@ -1,13 +1,13 @@
 //! How a deployment begins: the first half of `run`, and all of `start`.
 
-use super::capture::{Delivery, Progress};
+use super::capture::{Delivery, Progress, Start};
 use super::context::Context;
-use super::exit::Failure;
-use super::view;
+use super::exit::{Exit, Failure};
+use super::settings::Settings;
 use super::writer::{LogWriter, hold};
-use crate::config::Unreachable;
+use super::{gate, view};
 use crate::core::log::late::Claim;
-use crate::core::record::{ClassName, Id, Record, Status, Time};
+use crate::core::record::{ClassName, Id, Kind, Record, Status, Time};
 use crate::core::state::{OpenStart, PlaceKey};
 use crate::core::time::ago;
 use crate::recorder::{Appended, Draft, Known, RecordError, Spooled, random_id};
@@ -57,26 +57,61 @@ pub fn begin(ctx: &Context, writer: &LogWriter, delivery: &Delivery, begin: Begi
     let id = random_id().map_err(Failure::unable)?;
     let mut made = None;
     let mut unended = Vec::new();
-    let appended = writer.recorder().append(&id, writer.deadline(), &mut |known| {
-        let record = delivery.start(known, at, begin == Begin::Once, ctx, &writer.settings)?;
-        unended = open_starts(known, &record)?;
-        made = Some(record.clone());
+    let make = &mut |known: &Known| {
+        let start = delivery.start(known, at, begin == Begin::Once, ctx, &writer.settings)?;
+        unended = open_starts(known, &start.record)?;
+        let record = start.record.clone();
+        made = Some(start);
         Ok(Draft(record))
-    });
+    };
+    let appended = match writer.settings.refused() {
+        Some(refusal) => Err(refusal),
+        None => writer.recorder().append(&id, writer.deadline(), make),
+    };
     match (appended, made) {
-        (Ok(Appended::New(receipt)), _) => {
+        (appended, Some(Start { record, decision: Some(decision) })) if !decision.is_allowed() => {
+            keep_refusal(ctx, writer, &id, record, appended);
+            Err(gate::turned_away(ctx, &writer.settings, delivery, &decision))
+        }
+        (Ok(Appended::New(receipt)), made) => {
+            made.and_then(|start| start.decision).iter().for_each(|decision| gate::say(ctx, decision));
             view::announce(ctx, &receipt, &writer.settings);
             unended.iter().for_each(|open| say_unended(ctx, open));
             Ok(Begun::InLog { seq: receipt.record.seq, record: Box::new(receipt.record) })
         }
         (Ok(Appended::Already(seq)), Some(made)) => {
-            let record = in_log(writer, seq).unwrap_or(made);
+            let record = in_log(writer, seq).unwrap_or(made.record);
             Ok(Begun::InLog { seq, record: Box::new(record) })
         }
         (Ok(Appended::Already(_)), None) => unreachable!("what is there already was made before it was compared"),
-        (Err(because), _) => {
-            without_log(ctx, writer, &id, delivery.without_log(Progress::begun(at), &writer.settings), because)
-        }
+        (Err(because), _) => without_log(ctx, writer, &id, delivery, at, because),
+    }
+}
+
+/// Shows what would be recorded of a start; makes nothing, not even a key.
+///
+/// # Errors
+/// Where the gate would turn it away, or the log can't be read.
+pub fn show(ctx: &Context, settings: &Settings, delivery: &Delivery, begin: Begin) -> Result<Exit, Failure> {
+    let store = settings.open_log_in_passing(ctx)?;
+    let known = Known::fetch(&store, &settings.trust, ctx.deadline())?;
+    let start = delivery.start(&known, Time::new(ctx.now()), begin == Begin::Once, ctx, settings)?;
+    ctx.ui.result(&view::draft(&start.record, &ctx.redactor(&settings.config.redact.allow)));
+    match start.decision.filter(|decision| !decision.is_allowed()) {
+        Some(decision) => Err(gate::turned_away(ctx, settings, delivery, &decision)),
+        None => Ok(Exit::Done),
+    }
+}
+
+/// A refusal that can't be appended waits in the spool: it shows that the gate works. The deployment is turned away all the same.
+fn keep_refusal(ctx: &Context, writer: &LogWriter, id: &Id, refusal: Record, appended: Result<Appended, RecordError>) {
+    match appended {
+        Ok(Appended::New(receipt)) => view::announce(ctx, &receipt, &writer.settings),
+        Ok(Appended::Already(seq)) => ctx.ui.say(&format!("this refusal is on record: {seq}")),
+        Err(because) => match writer.recorder().spool_only(&writer.spool, id, refusal, because) {
+            Ok((spooled, _)) => view::announce_spooled(ctx, spooled),
+            Err(error) => ctx.ui.warn(&format!("the refusal is not on record: {error}")),
+        },
     }
 }
 
@@ -87,22 +122,40 @@ fn in_log(writer: &LogWriter, seq: u64) -> Option<Record> {
     known.find_start(seq).ok()?.record
 }
 
-fn without_log(ctx: &Context, writer: &LogWriter, id: &Id, start: Record, because: RecordError) -> Result<Begun, Failure> {
-    // as long as no policy says otherwise, every deployment is a routine one
-    let class = start.class.as_ref().map_or(ClassName::Routine, |class| class.name);
-    if !because.is_unreachable() {
+fn without_log(
+    ctx: &Context,
+    writer: &LogWriter,
+    id: &Id,
+    delivery: &Delivery,
+    at: Time,
+    because: RecordError,
+) -> Result<Begun, Failure> {
+    let copy = delivery.copied_place(ctx, &writer.settings);
+    let start = delivery.start_without_log(at, copy.as_ref(), &because.to_string(), ctx, &writer.settings);
+    let (record, decision) = (start.record, start.decision);
+    // nothing but a rollback goes on over a log that refuses, or is damaged
+    if !because.is_unreachable() && record.kind != Kind::Rollback {
         return Err(because.into());
     }
-    if writer.settings.config.log_unreachable.of(class) == Unreachable::Stop {
-        return Err(Failure::from(because).hint(format!(
-            "`log_unreachable` in the configuration stops a {class} deployment while the log can't be reached; try again later"
-        )));
+    if let Some(decision) = decision.as_ref().filter(|decision| !decision.is_allowed()) {
+        let failure = gate::turned_away(ctx, &writer.settings, delivery, decision);
+        if decision.is_unreachable() {
+            let reasons = Failure::from(because).hints;
+            return Err(reasons.into_iter().fold(failure, Failure::hint));
+        }
+        keep_refusal(ctx, writer, id, record, Err(because));
+        return Err(failure);
     }
     // the same id: a push that nobody answered for may still land, and then replaying the claim finds it
-    let (spooled, held) = writer.recorder().spool_only(&writer.spool, id, start.clone(), because)?;
+    let (spooled, held) = writer.recorder().spool_only(&writer.spool, id, record.clone(), because)?;
     view::announce_spooled(ctx, spooled);
-    ctx.ui.warn(&format!("the log can't be reached; going on, since this is a {class} deployment (`log_unreachable`)"));
-    Ok(Begun::InSpool { held, record: Box::new(start) })
+    decision.iter().for_each(|decision| gate::say(ctx, decision));
+    let class = record.class.as_ref().map_or(ClassName::Routine, |class| class.name);
+    ctx.ui.warn(&match record.kind {
+        Kind::Rollback => "the log can't be reached; going on, since this puts back what ran before".to_owned(),
+        _ => format!("the log can't be reached; going on, since this is a {class} deployment (`log_unreachable`)"),
+    });
+    Ok(Begun::InSpool { held, record: Box::new(record) })
 }
 
 /// The start that this job put into the spool before, where the step is tried again.

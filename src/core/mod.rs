@@ -4,6 +4,7 @@ pub mod attempt;
 pub mod checkpoint;
 pub mod escape;
 pub mod finding;
+pub mod gate;
 pub mod log;
 pub mod nearest;
 pub mod policy;

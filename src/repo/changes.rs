@@ -2,8 +2,9 @@
 
 use super::RepoError;
 use crate::core::record::{Changes, Line, MergeRequest};
-use git2::{DiffOptions, ErrorCode, Oid, Repository};
+use git2::{DiffOptions, ErrorCode, ObjectType, Oid, Repository, TreeWalkMode, TreeWalkResult};
 use regex::Regex;
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 const MOST_NAMES: usize = 100;
@@ -25,18 +26,37 @@ pub fn default_ticket_pattern() -> &'static Regex {
     &PATTERN
 }
 
+/// What came of a comparison of two commits.
+#[derive(Debug, Clone, Default)]
+pub struct Compared {
+    /// What goes into the record.
+    pub changes: Changes,
+    /// The files that differ, relative to the top, in the tree's order: of one that got another name both names. `None` where one
+    /// of the two commits is not here.
+    pub paths: Option<Vec<String>>,
+    /// The addresses of the authors of what is new, each once.
+    pub addresses: Vec<String>,
+    /// Whether the one commit is known to come after the other.
+    pub descends: bool,
+}
+
 pub(super) fn between(
     repository: &Repository,
     previous: Oid,
     to: Oid,
     tickets: &Regex,
     path: Option<&str>,
-) -> Result<Changes, RepoError> {
-    let mut changes = Changes { files: files(repository, previous, to)?, ..Changes::default() };
+) -> Result<Compared, RepoError> {
+    let paths = paths(repository, previous, to)?;
+    let files = paths.as_ref().and_then(|paths| u64::try_from(paths.len()).ok());
+    let mut compared = Compared { changes: Changes { files, ..Changes::default() }, paths, ..Compared::default() };
+    let changes = &mut compared.changes;
     if changes.files.is_none() || repository.find_commit(previous).is_err() {
         changes.incomplete = Some(true);
-        return Ok(changes);
+        return Ok(compared);
     }
+    compared.descends = previous == to || repository.graph_descendant_of(to, previous)?;
+    let mut addresses = HashSet::new();
     let mut walk = repository.revwalk()?;
     walk.push(to)?;
     walk.hide(previous)?;
@@ -48,7 +68,9 @@ pub(super) fn between(
             changes.incomplete = Some(true);
         }
         let message = String::from_utf8_lossy(commit.message_raw_bytes()).into_owned();
-        add(&mut changes.authors, &String::from_utf8_lossy(commit.author().name_bytes()));
+        let author = commit.author();
+        add(&mut changes.authors, &String::from_utf8_lossy(author.name_bytes()));
+        addresses.insert(String::from_utf8_lossy(author.email_bytes()).to_lowercase());
         let found = tickets.find_iter(&message).map(|found| found.as_str());
         for ticket in found.filter(|ticket| is_ticket(ticket) && ticket.len() <= LONGEST_NAME) {
             add(&mut changes.tickets, ticket);
@@ -59,11 +81,13 @@ pub(super) fn between(
         changes.commits = Some(count);
     }
     changes.merge_requests.sort_by_key(|request| request.iid);
-    Ok(changes)
+    compared.addresses = addresses.into_iter().collect();
+    compared.addresses.sort();
+    Ok(compared)
 }
 
-/// Number of files that differ; `None` where one of the two commits is not here.
-fn files(repository: &Repository, previous: Oid, to: Oid) -> Result<Option<u64>, RepoError> {
+/// The files that differ; `None` where one of the two commits is not here.
+fn paths(repository: &Repository, previous: Oid, to: Oid) -> Result<Option<Vec<String>>, RepoError> {
     let tree = |id| match repository.find_commit(id).and_then(|commit| commit.tree()) {
         Ok(tree) => Ok(Some(tree)),
         Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
@@ -71,7 +95,25 @@ fn files(repository: &Repository, previous: Oid, to: Oid) -> Result<Option<u64>,
     };
     let (Some(previous), Some(to)) = (tree(previous)?, tree(to)?) else { return Ok(None) };
     let diff = repository.diff_tree_to_tree(Some(&previous), Some(&to), Some(DiffOptions::new().skip_binary_check(true)));
-    Ok(u64::try_from(diff?.deltas().len()).ok())
+    // without a search for new names, one that got another name is two: one that is gone and one that is new
+    let path = |delta: git2::DiffDelta| {
+        let path = delta.new_file().path_bytes().or(delta.old_file().path_bytes());
+        String::from_utf8_lossy(path.unwrap_or_default()).into_owned()
+    };
+    Ok(Some(diff?.deltas().map(path).collect()))
+}
+
+/// All files of a commit; `None` where it is not here.
+pub(super) fn all(repository: &Repository, commit: Oid) -> Result<Option<Vec<String>>, RepoError> {
+    let Ok(commit) = repository.find_commit(commit) else { return Ok(None) };
+    let mut paths = Vec::new();
+    commit.tree()?.walk(TreeWalkMode::PreOrder, |folder, entry| {
+        if entry.kind() != Some(ObjectType::Tree) {
+            paths.push(format!("{folder}{}", String::from_utf8_lossy(entry.name_bytes())));
+        }
+        TreeWalkResult::Ok
+    })?;
+    Ok(Some(paths))
 }
 
 /// Whether a shallow clone cuts the history off here: the commit names parents that are not seen.

@@ -1,7 +1,7 @@
 //! More history than a shallow clone has, fetched beside it: the job's own checkout is not touched.
 
-use super::{RepoError, changes, oid};
-use crate::core::record::{Changes, CommitId};
+use super::{Compared, RepoError, changes, oid};
+use crate::core::record::CommitId;
 use crate::git::{Advertised, GitRemote};
 use crate::http::{Deadline, RemoteError};
 use crate::scratch::Scratch;
@@ -43,17 +43,17 @@ impl Deepened {
         Ok(Deepened { repository, _scratch: scratch })
     }
 
-    /// As [`super::Checkout::changes`].
+    /// As [`super::Checkout::compare`].
     ///
     /// # Errors
     /// Where the repository is damaged.
-    pub fn changes(
+    pub fn compare(
         &self,
         previous: &CommitId,
         to: &CommitId,
         tickets: &Regex,
         path: Option<&str>,
-    ) -> Result<Changes, RepoError> {
+    ) -> Result<Compared, RepoError> {
         changes::between(&self.repository, oid(previous)?, oid(to)?, tickets, path)
     }
 }

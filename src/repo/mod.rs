@@ -6,10 +6,10 @@ mod history;
 mod ownership;
 mod version;
 
-pub use changes::default_ticket_pattern;
+pub use changes::{Compared, default_ticket_pattern};
 pub use history::Deepened;
 
-use crate::core::record::{Changes, Commit, CommitId, Line, Time};
+use crate::core::record::{Commit, CommitId, Line, Time};
 use git2::{ErrorCode, ObjectType, Oid, Repository};
 use regex::Regex;
 use std::path::Path;
@@ -133,14 +133,47 @@ impl Checkout {
     ///
     /// # Errors
     /// Where the repository is damaged. What a shallow clone does not have is marked `incomplete`.
-    pub fn changes(
+    pub fn compare(
         &self,
         previous: &CommitId,
         to: &CommitId,
         tickets: &Regex,
         path: Option<&str>,
-    ) -> Result<Changes, RepoError> {
+    ) -> Result<Compared, RepoError> {
         changes::between(&self.repository, oid(previous)?, oid(to)?, tickets, path)
+    }
+
+    /// All files of a commit, relative to the top; `None` where it is not here.
+    ///
+    /// # Errors
+    /// Where the repository is damaged.
+    pub fn all_paths(&self, commit: &CommitId) -> Result<Option<Vec<String>>, RepoError> {
+        changes::all(&self.repository, oid(commit)?)
+    }
+
+    /// The address of a commit's author.
+    pub fn author_address(&self, commit: &CommitId) -> Option<String> {
+        let commit = self.repository.find_commit(oid(commit).ok()?).ok()?;
+        Some(String::from_utf8_lossy(commit.author().email_bytes()).to_lowercase())
+    }
+
+    /// What a trailer (git-interpret-trailers(1)) says in a commit's message, or where that is a merge, in those that it brings.
+    pub fn trailer(&self, commit: &CommitId, name: &str) -> Option<String> {
+        let commit = self.repository.find_commit(oid(commit).ok()?).ok()?;
+        let brought = commit.parents().skip(1);
+        [commit.clone()].into_iter().chain(brought).find_map(|commit| trailer(&commit, name))
+    }
+
+    /// The person's address, as git's configuration has it.
+    pub fn user_address(&self) -> Option<String> {
+        self.repository.config().ok()?.get_string("user.email").ok().filter(|address| !address.is_empty())
+    }
+
+    /// Whether a commit comes before what the default branch or this one had at the server when it was fetched last.
+    pub fn is_behind(&self, commit: &CommitId, branch: Option<&str>) -> bool {
+        let names = ["HEAD", "main", "master"].into_iter().chain(branch);
+        let tips = names.filter_map(|name| self.resolve(&format!("refs/remotes/origin/{name}")));
+        tips.into_iter().any(|tip| tip != *commit && self.contains(tip.as_str(), commit))
     }
 
     /// The person's name, as git's configuration has it.
@@ -239,6 +272,13 @@ impl Checkout {
         let remote = self.repository.find_remote(name).ok()?;
         remote.url().ok().map(str::to_owned)
     }
+}
+
+fn trailer(commit: &git2::Commit, name: &str) -> Option<String> {
+    let trailers = git2::message_trailers_bytes(commit.message_raw_bytes()).ok()?;
+    let found = trailers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name.as_bytes()));
+    let value = found.map(|(_, value)| String::from_utf8_lossy(value).trim().to_owned());
+    value.filter(|value| !value.is_empty())
 }
 
 fn read_file(repository: &Repository, commit: Oid, path: &str) -> Result<Option<Vec<u8>>, RepoError> {

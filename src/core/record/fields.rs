@@ -81,7 +81,7 @@ shape! {
         imported: Option<Imported>,
         /// What was rolled back, and why.
         rollback: Option<Rollback>,
-        /// Why an attempt was turned away.
+        /// What the gate found: why an attempt was turned away, or what it went ahead over.
         findings: Vec<Finding>,
         /// Who approved.
         approver: Option<Person>,
@@ -89,6 +89,8 @@ shape! {
         reason: Option<Text>,
         /// Until when an approval counts.
         expires_at: Option<Time>,
+        /// True where the person takes back the approvals that they gave for this commit there.
+        withdrawn: Option<bool>,
         /// Number of the record that this one is about.
         of: Option<u64>,
         /// Who reviewed.

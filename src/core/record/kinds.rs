@@ -39,6 +39,7 @@ const DELIVERY: &[&str] = &[
     "follow_up",
     "policy",
     "imported",
+    "findings",
 ];
 
 const REFUSAL: &[&str] = &[
@@ -79,7 +80,7 @@ pub const KINDS: &[KindRule] = &[
     KindRule {
         kind: Kind::Approval,
         required: &["environment", "commit", "approver"],
-        allowed: &["service", "project", "job", "provenance", "reason", "follow_up", "expires_at"],
+        allowed: &["service", "project", "job", "provenance", "reason", "follow_up", "expires_at", "withdrawn"],
     },
     KindRule {
         kind: Kind::Review,

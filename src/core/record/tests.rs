@@ -63,7 +63,7 @@ fn everything() -> serde_json::Value {
         "imported": { "from": "gitlab-deployments", "found_at": "2026-11-20T14:05:11Z" },
         "rollback": { "of": [118, 121], "from": delivered, "to": delivered, "reason": "logins are slow", "public_reason": "slow logins", "impact": "EU", "resolution": "index", "incident": "INC-4", "live_seconds": 540, "reason_missing": true, "hold": true },
         "findings": [{ "code": "approval-missing", "message": "no approval note" }],
-        "approver": chen, "reason": "on-call agreed", "expires_at": "2026-11-27T14:05:11Z", "of": 118, "reviewer": chen,
+        "approver": chen, "reason": "on-call agreed", "expires_at": "2026-11-27T14:05:11Z", "withdrawn": false, "of": 118, "reviewer": chen,
         "outcome": "approved", "by": chen, "note": "fixed\nand tried", "who": access, "since": 90, "added": access, "removed": access,
         "approved_by": chen, "skipped": [sha], "lost": { "from": 120, "to": 123 }, "late": { "at": "2026-11-20T14:00:00Z", "signer": "ci:main", "claim": "e30=", "sig": "text" },
     })

@@ -2,7 +2,7 @@
 
 use super::rendered::Rendered;
 use crate::core::record::shape::shape;
-use crate::core::record::{ClassName, CommitId, Delivered, Digest, Id, Kind, Line, Name, Person, Pointer, Status, Tier, Time};
+use crate::core::record::{ClassName, CommitId, Digest, Id, Kind, Line, Name, Person, Pointer, Status, Tier, Time};
 
 shape! {
     /// The log in short, as of one record: a pure function of the previous state and that record.
@@ -59,7 +59,7 @@ shape! {
         /// What runs there.
         runs: Option<Running>,
         /// The versions that last went well there, the newest first, at most five.
-        good: Vec<Delivered>,
+        good: Vec<Good>,
         /// Deployments that have begun and not ended, the oldest first, at most 20.
         open: Vec<OpenStart>,
     }
@@ -82,6 +82,21 @@ shape! {
         at: Time,
         /// Who ran it, by login, else by name.
         actor: Option<Line>,
+    }
+}
+
+shape! {
+    /// A version that went well in an environment.
+    Good {
+        /// The newest record that says so.
+        seq: u64,
+        /// The record of the start when it went well there for the first time: of two versions, the one with the lower number is
+        /// the older one.
+        first: u64,
+        /// The version.
+        version: Line,
+        /// Its commit.
+        sha: Option<CommitId>,
     }
 }
 
@@ -146,6 +161,8 @@ shape! {
         due: Option<Time>,
         /// Who should do it.
         assignee: Option<Name>,
+        /// Who ran the deployment, by login, else by name: nobody reviews their own.
+        actor: Option<Line>,
     }
 }
 

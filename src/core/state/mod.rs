@@ -15,7 +15,7 @@ pub use rendered::Rendered;
 use crate::core::checkpoint::Checkpoint;
 use crate::core::record::shape::{FieldError, FieldType as _};
 use crate::core::record::{
-    CommitId, Delivered, Digest, Kind, Line, Name, ParseError, Person, Pointer, Project, Record, Status, Time, json,
+    CommitId, Digest, Kind, Line, Name, ParseError, Person, Pointer, Project, Record, Status, Time, json,
 };
 use chrono::TimeDelta;
 
@@ -52,6 +52,23 @@ impl PlaceKey {
         let id = project.and_then(|project| project.id);
         let path = project.filter(|_| id.is_none()).and_then(|project| project.path.clone());
         PlaceKey { project: id, path, service: service.cloned(), environment: environment.clone() }
+    }
+
+    /// The same place, of the other's project where this one names only the project's path and the other's is at that path.
+    #[must_use]
+    pub fn in_project_of(self, other: &PlaceKey, path: Option<&Line>) -> Self {
+        let is_by_path = self.project.is_none() && self.path.is_some() && self.path.as_ref() == path;
+        if is_by_path { PlaceKey { project: other.project, path: other.path.clone(), ..self } } else { self }
+    }
+
+    /// The service.
+    pub fn service(&self) -> Option<&Name> {
+        self.service.as_ref()
+    }
+
+    /// The environment.
+    pub fn environment(&self) -> &Name {
+        &self.environment
     }
 
     /// The place that a record is about; `None` for records that name no environment.
@@ -223,7 +240,10 @@ impl State {
         match record.kind {
             Kind::Deployment | Kind::Rollback => self.deliver(record),
             Kind::Approval => self.approve(record),
-            Kind::Review => self.reviews.retain(|review| !review.is(record.of)),
+            Kind::Review => {
+                let reviewer = record.reviewer.as_ref().and_then(Person::short);
+                self.reviews.retain(|review| !review.is(record.of) || (reviewer.is_some() && reviewer == review.actor));
+            }
             Kind::Resolution => self.holds.retain(|hold| !hold.is(record.of)),
             Kind::Annotation => {
                 if record.rollback.as_ref().is_some_and(|rollback| rollback.reason.is_some()) {
@@ -238,7 +258,7 @@ impl State {
         let (Some(key), Some(version)) = (PlaceKey::of(record), record.version.clone()) else { return };
         if record.status == Some(Status::Success) {
             let sha = record.commit.as_ref().map(|commit| &commit.sha);
-            self.approvals.retain(|approval| !(approval.is_about(&key) && Some(&approval.commit) == sha));
+            self.approvals.retain(|approval| !(approval.is_about(record, &key) && Some(&approval.commit) == sha));
         }
         // A deployment of two records owes its review once, from its start on.
         if let Some(start) = record.finishes {
@@ -254,6 +274,7 @@ impl State {
                 version: version.clone(),
                 due: follow_up.due,
                 assignee: follow_up.assignee.clone(),
+                actor: record.actor.as_ref().and_then(Person::short),
                 newer: Default::default(),
             });
         }
@@ -281,6 +302,14 @@ impl State {
         let (Some(key), Some(commit), Some(approver)) = (PlaceKey::of(record), &record.commit, &record.approver) else {
             return;
         };
+        // what a person says last of a commit there is what counts
+        self.approvals.retain(|known| {
+            let is_same = known.is_about(record, &key) && known.commit == commit.sha && known.approver == *approver;
+            !(is_same && record.withdrawn == Some(true))
+        });
+        if record.withdrawn == Some(true) {
+            return;
+        }
         self.approvals.push(OpenApproval {
             record: self.newest.clone(),
             project: key.project,
@@ -328,6 +357,11 @@ impl Place {
         same_project && self.environment == key.environment && self.service == key.service
     }
 
+    /// Whether versions that went well there may have gone out of `good`.
+    pub fn has_dropped_good(&self) -> bool {
+        self.good.len() >= MOST_GOOD
+    }
+
     /// Whether a start is open, or may be, where starts may have gone out.
     fn may_finish(&self, start: u64) -> bool {
         self.open.iter().any(|open| open.seq == start) || self.forgotten.is_some_and(|forgotten| start <= forgotten)
@@ -339,7 +373,12 @@ impl Place {
         if start(&earlier) > start(self) {
             self.runs = earlier.runs;
         }
-        self.good.extend(earlier.good);
+        for good in earlier.good {
+            match self.good.iter_mut().find(|known| known.version == good.version && known.sha == good.sha) {
+                Some(known) => known.first = known.first.min(good.first),
+                None => self.good.push(good),
+            }
+        }
         self.good.truncate(MOST_GOOD);
         self.earlier = earlier.earlier;
     }
@@ -384,9 +423,11 @@ impl Place {
         if !displaces {
             return;
         }
-        let delivered = Delivered { seq: record.seq, version: version.clone(), sha: sha.clone(), newer: Default::default() };
-        self.good.retain(|good| good.version != delivered.version || good.sha != delivered.sha);
-        self.good.insert(0, delivered);
+        let is_it = |good: &Good| good.version == version && good.sha == sha;
+        let first = self.good.iter().find(|good| is_it(good)).map_or(start, |good| good.first);
+        self.good.retain(|good| !is_it(good));
+        let good = Good { seq: record.seq, first, version: version.clone(), sha: sha.clone(), newer: Default::default() };
+        self.good.insert(0, good);
         self.good.truncate(MOST_GOOD);
         // what began before this place had gone out is still to be compared with what ran then
         self.earlier.take_if(|earlier| start > earlier.seq);
@@ -397,13 +438,22 @@ impl Place {
 }
 
 impl OpenApproval {
-    fn is_about(&self, key: &PlaceKey) -> bool {
-        let place = (self.project, &self.path, &self.service, &self.environment);
-        place == (key.project, &key.path, &key.service, &key.environment)
+    /// Whether this record is about the place that it is bound to. A laptop may know the project only by its path.
+    fn is_about(&self, record: &Record, key: &PlaceKey) -> bool {
+        let path = record.project.as_ref().and_then(|project| project.path.as_ref());
+        let is_by_path = self.project.is_none() && self.path.is_some() && self.path.as_ref() == path;
+        let is_same_project = (self.project, &self.path) == (key.project, &key.path) || is_by_path;
+        is_same_project && (&self.service, &self.environment) == (&key.service, &key.environment)
     }
 }
 
 impl OpenReview {
+    /// The place that it is owed in.
+    pub fn place(&self) -> PlaceKey {
+        let project = Project { id: self.project, path: self.path.clone(), ..Project::default() };
+        PlaceKey::new(Some(&project), self.service.as_ref(), &self.environment)
+    }
+
     /// Whether this record, or its other half, is the one that the number names.
     fn is(&self, seq: Option<u64>) -> bool {
         seq.is_some() && (seq == Some(self.seq) || seq == self.finish)
@@ -411,6 +461,12 @@ impl OpenReview {
 }
 
 impl Mark {
+    /// The place that it is about.
+    pub fn place(&self) -> PlaceKey {
+        let project = Project { id: self.project, path: self.path.clone(), ..Project::default() };
+        PlaceKey::new(Some(&project), self.service.as_ref(), &self.environment)
+    }
+
     /// As [`OpenReview::is`].
     fn is(&self, seq: Option<u64>) -> bool {
         seq.is_some() && (seq == Some(self.seq) || seq == self.start)

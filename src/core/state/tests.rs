@@ -103,6 +103,51 @@ fn approvals_end_with_success_or_time() {
 }
 
 #[test]
+fn a_person_takes_back_what_they_approved_and_nothing_else() {
+    let mut approval = example(Kind::Approval);
+    approval.seq = 1;
+    let mut withdrawal = Record { seq: 2, withdrawn: Some(true), ..approval.clone() };
+    assert_eq!(after(&[approval.clone(), withdrawal.clone()]).approvals.len(), 0);
+    withdrawal.approver = Some(Person { login: Name::new("dana").ok(), ..Person::default() });
+    assert_eq!(after(&[approval.clone(), withdrawal]).approvals.len(), 1);
+    let mut elsewhere = Record { seq: 2, withdrawn: Some(true), ..approval.clone() };
+    elsewhere.service = None;
+    assert_eq!(after(&[approval, elsewhere]).approvals.len(), 1);
+}
+
+#[test]
+fn an_approval_that_knows_the_project_by_its_path_is_used_up_too() {
+    let mut approval = example(Kind::Approval);
+    (approval.seq, approval.project) = (1, Some(Project { path: Line::clean("grp/app"), ..Project::default() }));
+    let success = deployment(2, "a", Status::Success, None);
+    assert_eq!(after(&[approval.clone(), success.clone()]).approvals.len(), 0);
+    approval.project = Some(Project { path: Line::clean("grp/other"), ..Project::default() });
+    assert_eq!(after(&[approval, success]).approvals.len(), 1);
+}
+
+#[test]
+fn nobody_reviews_their_own() {
+    let mut emergency = deployment(1, "a", Status::Success, None);
+    emergency.follow_up = example(Kind::Deployment).follow_up;
+    let review = |login: &str| {
+        let mut record = example(Kind::Review);
+        (record.seq, record.of) = (2, Some(1));
+        record.reviewer = Some(Person { login: Name::new(login).ok(), ..Person::default() });
+        record
+    };
+    assert_eq!(after(&[emergency.clone(), review("ann")]).reviews.len(), 1);
+    assert_eq!(after(&[emergency, review("chen")]).reviews.len(), 0);
+}
+
+#[test]
+fn of_two_versions_the_one_that_went_well_there_first_is_older() {
+    let version = |seq, version| deployment(seq, version, Status::Success, None);
+    let state = after(&[version(1, "a"), version(2, "b"), version(3, "a")]);
+    let good: Vec<_> = state.places[0].good.iter().map(|good| (good.version.as_str(), good.seq, good.first)).collect();
+    assert_eq!(good, [("a", 3, 1), ("b", 2, 2)]);
+}
+
+#[test]
 fn holds_reviews_and_reasons_end_by_their_records() {
     let mut rollback = deployment(1, "a", Status::Success, None);
     rollback.kind = Kind::Rollback;

@@ -1,0 +1,215 @@
+//! What the gate decided, in words, for programs, and as a failure that says what to do next.
+
+use super::capture::Delivery;
+use super::context::Context;
+use super::exit::{Exit, Failure};
+use super::settings::Settings;
+use super::view::Rows;
+use crate::core::escape::shell_quoted;
+use crate::core::gate::{Code, Decision, Direction, Effect, Finding};
+use crate::core::record::Name;
+use crate::core::record::shape::FieldType as _;
+use crate::core::time::readable;
+use anyhow::anyhow;
+use serde_json::{Value, json};
+
+/// Says on stderr what a person should know of a deployment that goes ahead.
+pub fn say(ctx: &Context, decision: &Decision) {
+    let quiet = [Code::NoPolicy, Code::Approved, Code::Sensitive, Code::Rollback, Code::ReviewDue];
+    for finding in &decision.findings {
+        let words = format!("{}: {}", finding.code, finding.message);
+        match (finding.effect, quiet.contains(&finding.code)) {
+            (Effect::Says, true) if finding.code == Code::NoPolicy => ctx.ui.verbose(&words),
+            (Effect::Says, true) => ctx.ui.say(&words),
+            _ => ctx.ui.warn(&words),
+        }
+    }
+}
+
+/// The failure of a deployment that is turned away: why, who can help, and how.
+pub fn turned_away(ctx: &Context, settings: &Settings, delivery: &Delivery, decision: &Decision) -> Failure {
+    let mut refusing = decision.findings.iter().filter(|finding| finding.effect == Effect::Refuses);
+    let error = match refusing.next() {
+        Some(first) => anyhow!("refused: {} ({})", first.message, first.code),
+        None => anyhow!("refused"),
+    };
+    let failure = if decision.is_unreachable() { Failure::unable(error) } else { Failure::no(error) };
+    let because = decision.class.because.iter().map(|reason| format!("{}, because of {reason}", decision.class.name));
+    let others = refusing.map(|finding| format!("{} ({})", finding.message, finding.code));
+    let hints = because.chain(others).chain(remedies(ctx, settings, delivery, decision));
+    hints.fold(failure, Failure::hint)
+}
+
+/// What to do about everything that refuses, each once, in lines that are ready to paste.
+pub fn remedies(ctx: &Context, settings: &Settings, delivery: &Delivery, decision: &Decision) -> Vec<String> {
+    let refusing = decision.findings.iter().filter(|finding| finding.effect == Effect::Refuses);
+    let mut lines: Vec<String> = Vec::new();
+    for line in refusing.flat_map(|finding| remedy(finding, ctx, settings, delivery, decision)) {
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    if !lines.is_empty() {
+        lines.push(match settings.ci.as_ref().map(|ci| ci.job.url.as_ref()) {
+            Some(Some(url)) => format!("then press Retry on this job: {url}"),
+            Some(None) => "then press Retry on this job".to_owned(),
+            None => "then run it again".to_owned(),
+        });
+        if !decision.is_unreachable() {
+            lines.push(
+                "where nobody is there to help, `--break-glass WHY` goes ahead without, on record; a review is due then"
+                    .to_owned(),
+            );
+        }
+    }
+    lines
+}
+
+fn remedy(finding: &Finding, ctx: &Context, settings: &Settings, delivery: &Delivery, decision: &Decision) -> Vec<String> {
+    let seq = finding.seq.unwrap_or_default();
+    let command = |arguments: String| format!("  {}", ctx.command_line_elsewhere(&arguments));
+    match finding.code {
+        Code::ApprovalMissing => vec![approve(ctx, settings, delivery)],
+        Code::ApprovalNotProven => vec![
+            "the deployment must say who runs it: by a key of that person, or by `people` in the policy, which names the addresses \
+             that git has for each"
+                .to_owned(),
+        ],
+        Code::Hold => vec![format!("whoever knows that it is safe to go on lifts the hold:\n{}", command(format!("resolve {seq}")))],
+        Code::Freeze => {
+            let words = "wait until the freeze is over; what can't wait is an emergency: `--emergency WHY`, with an approval";
+            vec![words.to_owned()]
+        }
+        Code::ReviewOverdue => {
+            let words = "another person than the one who ran it reviews it:";
+            vec![format!("{words}\n{}", command(format!("review {seq}")))]
+        }
+        Code::LogUnreachable => vec![format!(
+            "`log_unreachable` in the policy stops a {} deployment while the log can't be reached; try again later",
+            decision.class.name
+        )],
+        _ => Vec::new(),
+    }
+}
+
+/// Who may approve, and with which command.
+fn approve(ctx: &Context, settings: &Settings, delivery: &Delivery) -> String {
+    let approvers = &settings.config.rules.approval.approvers;
+    let runs_it = delivery.actor().and_then(|actor| actor.login.as_ref());
+    let names: Vec<_> = approvers.iter().filter(|name| Some(*name) != runs_it).map(Name::as_str).collect();
+    let who = match names.as_slice() {
+        [] => "another person whom the trust root names".to_owned(),
+        [only] => (*only).to_owned(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    };
+    let command = ctx.command_line_elsewhere(&format!("approve {}", approve_arguments(settings, delivery)));
+    format!("{who} can approve it, in a clone of the repository:\n  {command}")
+}
+
+fn approve_arguments(settings: &Settings, delivery: &Delivery) -> String {
+    let mut arguments = vec![format!("--environment {}", shell_quoted(delivery.environment().as_str()))];
+    let service = delivery.service().filter(|service| Some(*service) != settings.config.service.as_ref());
+    arguments.extend(service.map(|service| format!("--service {}", shell_quoted(service.as_str()))));
+    arguments.extend(delivery.other_project().map(|path| format!("--project {}", shell_quoted(path.as_str()))));
+    arguments.extend(delivery.sha().map(|sha| format!("--commit {sha}")));
+    arguments.join(" ")
+}
+
+/// How a command ends that only asks.
+pub fn exit(decision: &Decision) -> Exit {
+    match (decision.is_allowed(), decision.is_unreachable()) {
+        (true, _) => Exit::Done,
+        (false, true) => Exit::Unable,
+        (false, false) => Exit::No,
+    }
+}
+
+/// It for people.
+pub fn rows(delivery: &Delivery, decision: &Decision, settings: &Settings) -> Rows {
+    let answer = if decision.is_allowed() { "allowed" } else { "refused" };
+    let service = delivery.service().map(|service| format!(", service {service}")).unwrap_or_default();
+    let commit = delivery.sha().map(|sha| format!(" ({})", sha.short())).unwrap_or_default();
+    let mut rows = vec![
+        ("decision", answer.to_owned()),
+        ("environment", format!("{}{service}", delivery.environment())),
+        ("version", format!("{}{commit}, {}", delivery.version(), direction(decision.direction))),
+        ("class", class(decision)),
+        ("approval", approval(decision)),
+    ];
+    let findings: Vec<_> = decision.findings.iter().map(|finding| format!("{}: {}", finding.code, finding.message)).collect();
+    if !findings.is_empty() {
+        rows.push(("findings", findings.join("\n")));
+    }
+    let policy = settings.policy.as_ref().map(|policy| format!("{}, {}", policy.reference, policy.sha256));
+    rows.push(("policy", policy.unwrap_or_else(|| "none".to_owned())));
+    rows
+}
+
+fn class(decision: &Decision) -> String {
+    let because: Vec<_> = decision.class.because.iter().map(ToString::to_string).collect();
+    let name = decision.class.name;
+    if because.is_empty() { name.to_string() } else { format!("{name}\n{}", because.join("\n")) }
+}
+
+fn approval(decision: &Decision) -> String {
+    match (&decision.approval, decision.needs_approval) {
+        (Some(approval), _) => {
+            let who = approval.approver.short().map(|name| name.to_string()).unwrap_or_default();
+            let record = approval.seq.map(|seq| format!(", record {seq}")).unwrap_or_default();
+            let at = approval.at.map(|at| format!(", {}", readable(at.utc()))).unwrap_or_default();
+            format!("by {who}{at}{record}")
+        }
+        (None, true) => "needed".to_owned(),
+        (None, false) => "not needed".to_owned(),
+    }
+}
+
+/// Where it goes, in words.
+fn direction(direction: Direction) -> &'static str {
+    match direction {
+        Direction::First => "the first one there",
+        Direction::Forward => "forward",
+        Direction::Again => "which runs there now",
+        Direction::Back => "back to what went well there",
+        Direction::MaybeBack => "back to an older commit",
+        Direction::Unknown => "from what is not known",
+    }
+}
+
+/// It for programs.
+pub fn as_json(decision: &Decision, settings: &Settings) -> Value {
+    let findings: Vec<_> = decision.findings.iter().map(finding).collect();
+    json!({
+        "allowed": decision.is_allowed(),
+        "class": decision.class.write(),
+        "direction": word(decision.direction),
+        "needs_approval": decision.needs_approval,
+        "findings": findings,
+        "approval": decision.approval.as_ref().map(|approval| approval.write()),
+        "break_glass": decision.break_glass.as_ref().map(|glass| glass.write()),
+        "overrides": decision.overrides.iter().map(|rule| rule.write()).collect::<Vec<_>>(),
+        "follow_up": decision.follow_up.as_ref().map(|follow_up| follow_up.write()),
+        "policy": settings.policy.as_ref().map(|policy| policy.write()),
+    })
+}
+
+fn finding(finding: &Finding) -> Value {
+    json!({
+        "code": finding.code.as_str(),
+        "effect": finding.effect.as_str(),
+        "record": finding.seq,
+        "message": finding.message,
+    })
+}
+
+/// Where it goes, for programs.
+fn word(direction: Direction) -> &'static str {
+    match direction {
+        Direction::First => "first",
+        Direction::Forward => "forward",
+        Direction::Again => "again",
+        Direction::Back => "back",
+        Direction::MaybeBack => "maybe-back",
+        Direction::Unknown => "unknown",
+    }
+}
