@@ -5,8 +5,8 @@ use super::context::Context;
 use super::exit::Failure;
 use super::view;
 use super::writer::{LogWriter, hold};
-use crate::config::Unreachable;
 use crate::core::log::late::Claim;
+use crate::core::policy::Unreachable;
 use crate::core::record::{ClassName, Id, Record, Status, Time};
 use crate::core::state::{OpenStart, PlaceKey};
 use crate::core::time::ago;
@@ -93,7 +93,7 @@ fn without_log(ctx: &Context, writer: &LogWriter, id: &Id, start: Record, becaus
     if !because.is_unreachable() {
         return Err(because.into());
     }
-    if writer.settings.config.log_unreachable.of(class) == Unreachable::Stop {
+    if writer.settings.config.rules.unreachable.of(class) == Unreachable::Stop {
         return Err(Failure::from(because).hint(format!(
             "`log_unreachable` in the configuration stops a {class} deployment while the log can't be reached; try again later"
         )));
