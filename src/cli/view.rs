@@ -25,7 +25,7 @@ pub fn announce(ctx: &Context, receipt: &Receipt, settings: &Settings) {
             let digest = receipt.checkpoint.sha256;
             ctx.ui.hint(&format!(
                 "pin it, so that no other log can take its place: in `.deploy-record.yml` on the default branch, \
-                 log: {{ id: {}, first: \"{digest}\" }}",
+                 log: {{ id: \"{}\", first: \"{digest}\" }}",
                 receipt.record.log
             ));
         }

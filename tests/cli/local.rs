@@ -73,6 +73,7 @@ fn records_are_read_back() {
     env.deploy_record(&["show", "9"]).expect(2).says("holds no record 9");
     env.deploy_record(&["status"]).expect(0).shows("production");
     env.deploy_record(&["schema", "record"]).expect(0).shows("deploy-record/v1");
+    env.deploy_record(&["schema", "config"]).expect(0).shows("\"approval_for\"");
 }
 
 #[test]
@@ -438,7 +439,7 @@ fn wrong_usage_is_told_and_nothing_is_written() {
     run(&env, &["run", "-e", "staging", "--log", "/no/such/log"]).expect(2);
     run(&env, &["run", "-e", "staging", "--commit", "feedbeef"]).expect(2).says("no commit");
     std::fs::write(env.path().join(".deploy-record.yml"), "servise: x\n").expect("config");
-    run(&env, &["run", "-e", "staging"]).expect(2).says("unknown field `servise`").says("line 1");
+    run(&env, &["run", "-e", "staging"]).expect(2).says("line 1: servise: is an unknown key").says("did you mean `service`?");
     std::fs::remove_file(env.path().join(".deploy-record.yml")).expect("config");
     env.set("DEPLOY_RECORD_LOG", "");
     run(&env, &["run", "-e", "staging"]).expect(2).says("it is empty");

@@ -204,7 +204,7 @@ fn a_pinned_log_is_that_log_and_no_other() {
     let staging = ["record", "-e", "staging", "--version", "1", "--status", "success"];
     configure(&format!("log: {{{pin}\n"));
     env.deploy_record(&staging).expect(0).says("record 2:");
-    let digest = pin.split('"').nth(1).expect("a digest");
+    let digest = pin.split('"').nth(3).expect("a digest");
     configure(&format!("log: {{{}\n", pin.replace(digest, &format!("sha256:{}", "0".repeat(64)))));
     env.deploy_record(&staging).expect(3).says("first-record");
     env.deploy_record(&["verify"]).expect(1).shows("first-record record 1");
