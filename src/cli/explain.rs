@@ -7,11 +7,11 @@ use super::person::Original;
 use super::settings::Settings;
 use super::view::Rows;
 use super::{Format, check, gate, view};
-use crate::core::policy::{ApprovalFor, FourEyes, Overdue, Rules};
+use crate::core::policy::{ApprovalFor, ApprovalRules, FourEyes, Overdue, Rules, Span};
 use crate::core::record::shape::FieldType as _;
-use crate::core::record::{Name, Record};
-use crate::core::time::readable;
+use crate::core::record::{ClassName, Kind, Name, Record};
 use crate::ui::json::json_pretty;
+use anyhow::anyhow;
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -86,7 +86,7 @@ fn rules(rules: &Rules, environment: &Name) -> Rows {
         ("asks", format!("{asks}, for an approval")),
         ("approvers", approvers),
         ("four eyes", four_eyes.to_owned()),
-        ("counts for", format!("{} hours", approval.valid_for.num_hours())),
+        ("counts for", counts_for(approval)),
         ("watches", watched.join(", ")),
         ("review", format!("within {}, {overdue}", rules.follow_up.within)),
         ("freezes", freezes.join("\n")),
@@ -94,8 +94,19 @@ fn rules(rules: &Rules, environment: &Name) -> Rows {
     rows.into_iter().filter(|(_, text)| !text.is_empty()).collect()
 }
 
+/// `7 days; in an emergency, 24 hours`
+fn counts_for(approval: &ApprovalRules) -> String {
+    let length = |class| Span::Exact(approval.valid_for(class)).to_string();
+    let (sensitive, emergency) = (length(ClassName::Sensitive), length(ClassName::Emergency));
+    if sensitive == emergency { sensitive } else { format!("{sensitive}; in an emergency, {emergency}") }
+}
+
 fn explain_record(seq: u64, format: Format, ctx: &Context, settings: &Settings) -> Result<Exit, Failure> {
     let original = Original::find(seq, ctx, settings)?;
+    let kind = original.named.kind;
+    if !matches!(kind, Kind::Deployment | Kind::Rollback | Kind::Refusal) {
+        return Err(Failure::usage(anyhow!("record {seq} is of kind `{kind}`, which the policy does not decide about")));
+    }
     ctx.ui.result(&match format {
         Format::Json => json_pretty(&record_json(&original.named)),
         format => view::details(&record_rows(&original.named), format),
@@ -107,13 +118,7 @@ fn record_rows(record: &Record) -> Rows {
     let lines = |items: Vec<String>| items.join("\n");
     let class = record.class.as_ref();
     let because = class.map(|class| class.because.iter().map(ToString::to_string).collect()).unwrap_or_default();
-    let approval = record.approval.as_ref().map(|approval| {
-        let who = view::person(&approval.approver);
-        let at = approval.at.map(|at| format!(", {}", readable(at.utc()))).unwrap_or_default();
-        let seq = approval.seq.map(|seq| format!(", record {seq}")).unwrap_or_default();
-        let note = approval.note.as_ref().map(|note| format!("\n{note}")).unwrap_or_default();
-        format!("{} ({}){at}{seq}{note}", who, approval.source)
-    });
+    let approval = record.approval.as_ref().map(view::approval);
     let glass = record.break_glass.as_ref().map(|glass| format!("no prior approval (break-glass): {}", glass.reason));
     let rows = vec![
         ("record", format!("{}, {}", record.seq, record.kind)),

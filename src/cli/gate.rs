@@ -6,9 +6,10 @@ use super::exit::{Exit, Failure};
 use super::settings::Settings;
 use super::view::Rows;
 use crate::core::escape::shell_quoted;
-use crate::core::gate::{Code, Decision, Direction, Effect, Finding};
-use crate::core::record::Name;
+use crate::core::gate::{Code, Decision, Direction, Effect, Finding, is_same_person, may_approve};
+use crate::core::policy::FourEyes;
 use crate::core::record::shape::FieldType as _;
+use crate::core::record::{Name, Person};
 use crate::core::time::readable;
 use anyhow::anyhow;
 use serde_json::{Value, json};
@@ -34,7 +35,7 @@ pub fn turned_away(ctx: &Context, settings: &Settings, delivery: &Delivery, deci
         None => anyhow!("refused"),
     };
     let failure = if decision.is_unreachable() { Failure::unable(error) } else { Failure::no(error) };
-    let because = decision.class.because.iter().map(|reason| format!("{}, because of {reason}", decision.class.name));
+    let because = decision.class.because.iter().map(|reason| format!("{}: {reason}", decision.class.name));
     let others = refusing.map(|finding| format!("{} ({})", finding.message, finding.code));
     let hints = because.chain(others).chain(remedies(ctx, settings, delivery, decision));
     hints.fold(failure, Failure::hint)
@@ -94,9 +95,15 @@ fn remedy(finding: &Finding, ctx: &Context, settings: &Settings, delivery: &Deli
 
 /// Who may approve, and with which command.
 fn approve(ctx: &Context, settings: &Settings, delivery: &Delivery) -> String {
-    let approvers = &settings.config.rules.approval.approvers;
-    let runs_it = delivery.actor().and_then(|actor| actor.login.as_ref());
-    let names: Vec<_> = approvers.iter().filter(|name| Some(*name) != runs_it).map(Name::as_str).collect();
+    let rules = &settings.config.rules;
+    let change = delivery.change_here(ctx, settings);
+    let can = |login: &&Name| {
+        let person = Person { login: Some((*login).clone()), ..Person::default() };
+        let runs_it = delivery.actor().and_then(|actor| is_same_person(actor, &person)) == Some(true);
+        let is_other = !runs_it || rules.approval.four_eyes != FourEyes::Before;
+        is_other && may_approve(&person, &change, rules).is_ok()
+    };
+    let names: Vec<_> = rules.approval.approvers.iter().filter(can).map(Name::as_str).collect();
     let who = match names.as_slice() {
         [] => "another person whom the trust root names".to_owned(),
         [only] => (*only).to_owned(),
@@ -136,7 +143,11 @@ pub fn rows(delivery: &Delivery, decision: &Decision, settings: &Settings) -> Ro
         ("class", class(decision)),
         ("approval", approval(decision)),
     ];
-    let findings: Vec<_> = decision.findings.iter().map(|finding| format!("{}: {}", finding.code, finding.message)).collect();
+    // what the class and the approval say is not said again
+    let is_told =
+        |finding: &&Finding| [Code::Sensitive, Code::Emergency, Code::ChangeUnknown, Code::Approved].contains(&finding.code);
+    let findings = decision.findings.iter().filter(|finding| !is_told(finding));
+    let findings: Vec<_> = findings.map(|finding| format!("{}: {}", finding.code, finding.message)).collect();
     if !findings.is_empty() {
         rows.push(("findings", findings.join("\n")));
     }

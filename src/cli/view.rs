@@ -8,7 +8,7 @@ use crate::core::escape::terminal_lines;
 use crate::core::finding::Finding;
 use crate::core::log::message;
 use crate::core::record::shape::FieldType as _;
-use crate::core::record::{Changes, Job, Kind, Person, Record, Rollback, Status, Strength, Time};
+use crate::core::record::{Approval, Changes, FollowUp, Job, Kind, Person, Record, Rollback, Status, Strength, Time};
 use crate::core::redact::Redactor;
 use crate::core::time::duration;
 use crate::recorder::{Receipt, Spooled};
@@ -16,6 +16,7 @@ use crate::ui::Ui;
 use crate::ui::json::json_pretty;
 use crate::ui::table::Table;
 use serde_json::{Value, json};
+use std::iter;
 
 /// Tells, on stderr, that a record is in the log.
 pub fn announce(ctx: &Context, receipt: &Receipt, settings: &Settings) {
@@ -136,23 +137,34 @@ pub fn rows(record: &Record) -> Rows {
     add("checks", Some(lines(record.checks.iter().map(check))));
     add("run by", record.actor.as_ref().map(|actor| format!("{}{}", person(actor), known(provenance.actor))));
     add("job", record.job.as_ref().map(|job| format!("{}{}", job_words(job), known(provenance.job))));
-    add("approved by", record.approval.as_ref().map(|approval| person(&approval.approver)));
+    add("approved by", record.approval.as_ref().map(|found| format!("{}{}", approval(found), known(provenance.approval))));
     add("approver", record.approver.as_ref().map(person));
     add("reviewer", record.reviewer.as_ref().map(person));
     add("by", record.by.as_ref().map(person));
     add("about", record.of.map(|seq| format!("record {seq}")));
-    add("class", record.class.as_ref().map(|class| class.name.to_string()));
+    add(
+        "class",
+        record
+            .class
+            .as_ref()
+            .map(|class| lines(iter::once(class.name.to_string()).chain(class.because.iter().map(ToString::to_string)))),
+    );
     add("break-glass", record.break_glass.as_ref().map(|glass| format!("no prior approval: {}", glass.reason)));
+    add("overridden", Some(lines(record.overrides.iter().map(|over| format!("{}: {}", over.rule, over.reason)))));
     add("reason", record.reason.as_ref().map(ToString::to_string));
+    add("withdrawn", record.withdrawn.filter(|withdrawn| *withdrawn).map(|_| "takes back what was approved before".to_owned()));
+    add("counts until", record.expires_at.map(to_the_second));
     if record.rollback.as_ref().is_some_and(|rollback| rollback.reason.is_none()) {
         add("rolled back because", rollback_reason(record));
     }
     record.rollback.iter().flat_map(rollback_texts).for_each(|(name, text)| add(name, Some(text)));
     add("note", record.note.as_ref().map(ToString::to_string));
     add("change note", record.change_note.as_ref().and_then(|note| note.summary.as_ref()).map(ToString::to_string));
-    add("review due", record.follow_up.as_ref().and_then(|follow_up| follow_up.due).map(to_the_second));
-    let refused = |finding: &crate::core::record::Finding| format!("{}: {}", finding.code, finding.message);
-    add("refused because", Some(lines(record.findings.iter().map(refused))));
+    add("outcome", record.outcome.map(|outcome| outcome.to_string()));
+    add("review due", record.follow_up.as_ref().map(follow_up));
+    let found = |finding: &crate::core::record::Finding| format!("{}: {}", finding.code, finding.message);
+    let is_refusal = record.kind == Kind::Refusal;
+    add(if is_refusal { "refused because" } else { "findings" }, Some(lines(record.findings.iter().map(found))));
     add("began", record.started_at.map(|time| format!("{}{}", to_the_second(time), known(provenance.times))));
     add("ended", record.finished_at.map(to_the_second));
     add("closes", record.finishes.map(|seq| format!("the start, record {seq}")));
@@ -161,6 +173,23 @@ pub fn rows(record: &Record) -> Rows {
     add("log", Some(record.log.to_string()));
     add("follows", Some(record.prev.to_string()));
     rows
+}
+
+/// Who approved, in which way, when and with which words.
+pub fn approval(approval: &Approval) -> String {
+    let at = approval.at.map(to_the_second);
+    let record = approval.seq.map(|seq| format!("record {seq}"));
+    let source = Some(format!("{} ({})", person(&approval.approver), approval.source));
+    let facts = list([source, at, record].into_iter().flatten());
+    lines(iter::once(facts).chain(approval.note.as_ref().map(ToString::to_string)))
+}
+
+/// By when, by whom, and what the approver said about it.
+fn follow_up(follow_up: &FollowUp) -> String {
+    let due = follow_up.due.map(to_the_second);
+    let by = follow_up.assignee.as_ref().map(|login| format!("by {login}"));
+    let facts = list([due, by].into_iter().flatten());
+    lines(iter::once(facts).chain(follow_up.note.as_ref().map(ToString::to_string)).filter(|line| !line.is_empty()))
 }
 
 fn to_the_second(time: Time) -> String {

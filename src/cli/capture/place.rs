@@ -5,6 +5,7 @@ use crate::ci::{CiFacts, guess_tier};
 use crate::cli::context::Context;
 use crate::cli::exit::Failure;
 use crate::cli::settings::Settings;
+use crate::core::nearest;
 use crate::core::record::{Environment, Line, Name, Project, Tier};
 use crate::core::state::{PlaceKey, State};
 use crate::repo::Checkout;
@@ -99,10 +100,22 @@ pub fn not_recorded(args: &DeliveryArgs, settings: &Settings) -> Option<String> 
     })
 }
 
+/// The service: what is given, else the one that the repository is. One of several has to be named.
 pub(super) fn service(args: &DeliveryArgs, settings: &Settings) -> Result<Option<Name>, Failure> {
     let given = args.service.as_deref().map(Name::new).transpose();
     let given = given.map_err(|problem| Failure::usage(anyhow!("--service: it {problem}")))?;
-    Ok(given.or_else(|| settings.config.service.clone()))
+    let services = &settings.config.rules.services;
+    let names = || services.keys().map(Name::as_str).collect::<Vec<_>>();
+    match given {
+        Some(name) if services.is_empty() || services.contains_key(&name) => Ok(Some(name)),
+        Some(name) => {
+            let near = nearest::of(name.as_str(), names()).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            Err(Failure::usage(anyhow!("--service: `{name}` is none of {} in `.deploy-record.yml`{near}", names().join(", "))))
+        }
+        None if services.len() > 1 => Err(Failure::usage(anyhow!("which service? --service is missing"))
+            .hint(format!("`.deploy-record.yml` names several: {}", names().join(", ")))),
+        None => Ok(services.keys().next().cloned().or_else(|| settings.config.service.clone())),
+    }
 }
 
 pub(super) fn project(args: &DeliveryArgs, ci: Option<&CiFacts>, checkout: Option<&Checkout>) -> Option<Project> {

@@ -37,12 +37,12 @@ pub(super) fn of(facts: &Facts, rules: &Rules) -> Judged {
 
 fn emergency(facts: &Facts, rules: &Rules) -> Vec<String> {
     let said = facts.said.emergency.iter().map(|saying| match &saying.reason {
-        Some(reason) => format!("emergency: {}: {}", saying.place, reason.first_line()),
-        None => format!("emergency: {}", saying.place),
+        Some(reason) => format!("{}: {}", saying.place, reason.first_line()),
+        None => saying.place.clone(),
     });
     let pattern = facts.branch.and_then(|branch| rules.emergency.branches.iter().find(|pattern| pattern.is_match(branch)));
-    let by_branch = pattern.zip(facts.branch).map(|(pattern, branch)| format!("emergency: branch {branch} ({pattern})"));
-    let by_glass = facts.said.break_glass.as_ref().map(|reason| format!("emergency: --break-glass: {}", reason.first_line()));
+    let by_branch = pattern.zip(facts.branch).map(|(pattern, branch)| format!("branch {branch} ({pattern})"));
+    let by_glass = facts.said.break_glass.as_ref().map(|reason| format!("--break-glass: {}", reason.first_line()));
     said.chain(by_branch).chain(by_glass).collect()
 }
 

@@ -331,7 +331,7 @@ impl Gate<'_> {
             .filter_map(|verdict| verdict.as_ref().ok())
             .max_by_key(|verdict| (verdict.approval.at, verdict.approval.seq));
         if let Some(verdict) = newest {
-            let message = format!("approved by {}", approval::words(&verdict.approval));
+            let message = format!("by {}", approval::words(&verdict.approval));
             self.findings.push(Finding::new(Code::Approved, Effect::Says, message).about(verdict.approval.seq));
             self.say_who_was_not_compared();
             return Some(verdict.clone());

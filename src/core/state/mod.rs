@@ -49,9 +49,14 @@ pub struct PlaceKey {
 impl PlaceKey {
     /// The place of this service and environment of this project.
     pub fn new(project: Option<&Project>, service: Option<&Name>, environment: &Name) -> Self {
-        let id = project.and_then(|project| project.id);
-        let path = project.filter(|_| id.is_none()).and_then(|project| project.path.clone());
-        PlaceKey { project: id, path, service: service.cloned(), environment: environment.clone() }
+        let (id, path) = project.map(|project| (project.id, project.path.as_ref())).unwrap_or_default();
+        PlaceKey::of_parts(id, path, service, environment)
+    }
+
+    /// The place of these parts; the path counts only where the number is not known.
+    fn of_parts(project: Option<u64>, path: Option<&Line>, service: Option<&Name>, environment: &Name) -> Self {
+        let path = path.filter(|_| project.is_none()).cloned();
+        PlaceKey { project, path, service: service.cloned(), environment: environment.clone() }
     }
 
     /// The same place, of the other's project where this one names only the project's path and the other's is at that path.
@@ -348,8 +353,7 @@ impl State {
 impl Place {
     /// The key that records about this place have.
     pub fn key(&self) -> PlaceKey {
-        let project = Project { id: self.project, path: self.path.clone(), ..Project::default() };
-        PlaceKey::new(Some(&project), self.service.as_ref(), &self.environment)
+        PlaceKey::of_parts(self.project, self.path.as_ref(), self.service.as_ref(), &self.environment)
     }
 
     fn is(&self, key: &PlaceKey) -> bool {
@@ -450,8 +454,7 @@ impl OpenApproval {
 impl OpenReview {
     /// The place that it is owed in.
     pub fn place(&self) -> PlaceKey {
-        let project = Project { id: self.project, path: self.path.clone(), ..Project::default() };
-        PlaceKey::new(Some(&project), self.service.as_ref(), &self.environment)
+        PlaceKey::of_parts(self.project, self.path.as_ref(), self.service.as_ref(), &self.environment)
     }
 
     /// Whether this record, or its other half, is the one that the number names.
@@ -463,8 +466,7 @@ impl OpenReview {
 impl Mark {
     /// The place that it is about.
     pub fn place(&self) -> PlaceKey {
-        let project = Project { id: self.project, path: self.path.clone(), ..Project::default() };
-        PlaceKey::new(Some(&project), self.service.as_ref(), &self.environment)
+        PlaceKey::of_parts(self.project, self.path.as_ref(), self.service.as_ref(), &self.environment)
     }
 
     /// As [`OpenReview::is`].
