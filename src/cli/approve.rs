@@ -10,7 +10,7 @@ use super::{Format, check, view};
 use crate::core::escape::shell_quoted;
 use crate::core::gate::{Code, Decision, may_approve};
 use crate::core::policy::Span;
-use crate::core::record::{Commit, FollowUp, Kind, Person, Record, Text, Time};
+use crate::core::record::{ClassName, Commit, FollowUp, Kind, Person, Record, Text, Time};
 use anyhow::anyhow;
 use chrono::TimeDelta;
 use clap::Args;
@@ -74,7 +74,7 @@ pub fn run(args: &Approve, ctx: &Context) -> Result<Exit, Failure> {
         refuse_what_can_not_count(ctx, &writer.settings, &delivery, &person)?;
     }
     tell(ctx, &delivery, &commit, &decision);
-    let draft = args.draft(ctx, &writer.settings, &delivery, commit, person)?;
+    let draft = args.draft(ctx, &writer.settings, &delivery, commit, person, decision.class.name)?;
     if args.dry_run {
         ctx.ui.result(&view::draft(&draft, &writer.redactor));
         return Ok(Exit::Done);
@@ -110,6 +110,7 @@ impl Approve {
         delivery: &Delivery,
         commit: Commit,
         person: Person,
+        class: ClassName,
     ) -> Result<Record, Failure> {
         let question = if self.withdraw { "Why is it taken back? " } else { "Why may it go ahead? " };
         let reason = match &self.reason {
@@ -130,13 +131,13 @@ impl Approve {
         if self.withdraw {
             record.withdrawn = Some(true);
         } else {
-            record.expires_at = Some(Time::new(ctx.now() + self.length(settings)?));
+            record.expires_at = Some(Time::new(ctx.now() + self.length(settings, class)?));
         }
         Ok(record)
     }
 
-    fn length(&self, settings: &Settings) -> Result<TimeDelta, Failure> {
-        let most = settings.config.rules.approval.valid_for;
+    fn length(&self, settings: &Settings, class: ClassName) -> Result<TimeDelta, Failure> {
+        let most = settings.config.rules.approval.valid_for(class);
         match self.valid_for {
             None => Ok(most),
             Some(Span::Exact(length)) if length <= most => Ok(length),

@@ -7,6 +7,8 @@ mod approval;
 mod class;
 mod debts;
 mod facts;
+#[cfg(test)]
+mod tests;
 
 pub use approval::{is_same_person, may_approve};
 pub use facts::{Author, Candidate, Change, Direction, Facts, LogFacts, Paths, Said, Saying};
