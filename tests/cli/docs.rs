@@ -3,6 +3,7 @@
 use crate::support::env::TestEnv;
 use deploy_record::cli::Exit;
 use deploy_record::core::finding::Code;
+use deploy_record::core::gate;
 use deploy_record::core::record::Record;
 use deploy_record::core::record::kinds::{KINDS, KindRule};
 use deploy_record::core::record::shape::FieldType as _;
@@ -49,18 +50,28 @@ fn every_command_and_option_of_the_readme_exists() {
     for option in rows {
         assert!(help.contains(&format!("--{option}")), "--{option}");
     }
-    for command in ["run", "record", "log", "show", "status", "verify", "keygen", "schema"] {
-        assert!(README.contains(&format!("| `deploy-record {command}")), "{command}");
+    let commands = help.split("Commands:").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("the commands");
+    let commands =
+        commands.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).filter(|name| !name.is_empty());
+    for command in commands.filter(|command| *command != "help") {
+        assert!(README.contains(&format!("`deploy-record {command}")), "{command}");
         let help = env.deploy_record(&[command, "--help"]);
         assert!(help.expect(0).stdout.contains("Example"), "{command} has no example");
     }
 }
 
-/// The part of the format's page between a marker and its end is what the code makes of it; `UPDATE_GOLDEN=1` writes it.
+#[test]
+fn the_gates_codes_are_those_of_the_code() {
+    let row = |code: &gate::Code| format!("| `{code}` | {} |\n", code.description());
+    let rows: String = gate::Code::ALL.iter().map(row).collect();
+    stands_in("gate.md", "gate codes", &format!("\n| code | meaning |\n| --- | --- |\n{rows}\n"));
+}
+
+/// The part of a page between a marker and its end is what the code makes of it; `UPDATE_GOLDEN=1` writes it.
 #[track_caller]
-fn stands_in_the_format(marker: &str, expected: &str) {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/format.md");
-    let page = std::fs::read_to_string(path).expect("the format's page");
+fn stands_in(page: &str, marker: &str, expected: &str) {
+    let path = format!("{}/docs/{page}", env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(&path).expect("the page");
     let (before, rest) = page.split_once(&format!("<!-- {marker}")).expect("a marker");
     let (line, rest) = rest.split_once("-->\n").expect("the marker's end");
     let (found, after) = rest.split_once("<!-- end -->").expect("an end");
@@ -68,7 +79,7 @@ fn stands_in_the_format(marker: &str, expected: &str) {
         std::fs::write(path, format!("{before}<!-- {marker}{line}-->\n{expected}<!-- end -->{after}")).expect("written");
         return;
     }
-    assert_eq!(found, expected, "docs/format.md is not what the code makes of it; UPDATE_GOLDEN=1 writes it");
+    assert_eq!(found, expected, "{path} is not what the code makes of it; UPDATE_GOLDEN=1 writes it");
 }
 
 /// A value's type in words, and the objects in it that have a table of their own.
@@ -124,10 +135,10 @@ fn tables(objects: &mut Vec<Value>, schema: Value) -> String {
 #[test]
 fn the_tables_of_the_format_are_the_codes() {
     let mut objects = Vec::new();
-    stands_in_the_format("fields", &tables(&mut objects, Record::schema()));
-    stands_in_the_format("state", &tables(&mut objects, State::schema()));
+    stands_in("format.md", "fields", &tables(&mut objects, Record::schema()));
+    stands_in("format.md", "state", &tables(&mut objects, State::schema()));
     let names = |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let row = |rule: &KindRule| format!("| `{}` | {} | {} |\n", rule.kind, names(rule.required), names(rule.allowed));
     let rows: String = KINDS.iter().map(row).collect();
-    stands_in_the_format("kinds", &format!("\n| kind | required | allowed |\n| --- | --- | --- |\n{rows}\n"));
+    stands_in("format.md", "kinds", &format!("\n| kind | required | allowed |\n| --- | --- | --- |\n{rows}\n"));
 }

@@ -5,7 +5,7 @@ use super::{Delivery, Progress};
 use crate::cli::context::Context;
 use crate::cli::settings::Settings;
 use crate::core::gate::{self, Change, Code, Decision, Direction, Effect, Facts, LogFacts};
-use crate::core::record::{ClassName, Delivered, Finding, Kind, Line, Record, Rollback, Strength, Time};
+use crate::core::record::{ApprovalSource, ClassName, Delivered, Finding, Kind, Line, Record, Rollback, Strength, Time};
 use crate::core::state::{Place, PlaceKey, State};
 use crate::http::Deadline;
 use crate::recorder::{Known, RecordError, Wanted};
@@ -230,8 +230,9 @@ impl Delivery {
         record.overrides = decision.overrides.clone();
         record.follow_up = decision.follow_up.clone();
         record.findings = findings(decision);
-        if let Some(provenance) = record.provenance.as_mut().filter(|_| decision.approval.is_some()) {
-            provenance.approval = Some(Strength::Observed);
+        if let (Some(provenance), Some(approval)) = (&mut record.provenance, &decision.approval) {
+            let is_claimed = approval.source == ApprovalSource::Claimed;
+            provenance.approval = Some(if is_claimed { Strength::Asserted } else { Strength::Observed });
         }
         if matches!(decision.direction, Direction::Back | Direction::MaybeBack) {
             self.put_back(record, place, settings);

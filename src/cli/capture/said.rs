@@ -2,7 +2,7 @@
 
 use super::DeliveryArgs;
 use crate::core::gate::{Said, Saying};
-use crate::core::record::{CommitId, Text};
+use crate::core::record::{CommitId, Name, Text};
 use crate::repo::Checkout;
 use clap::Args;
 use std::str::FromStr;
@@ -22,6 +22,9 @@ pub struct SaidArgs {
     /// `Deploy-Break-Glass: WHY` in the commit says the same.
     #[arg(long, env = "DEPLOY_RECORD_BREAK_GLASS", hide_env_values = true, allow_hyphen_values = true, value_parser = crate::cli::non_empty, value_name = "WHY")]
     break_glass: Option<String>,
+    /// Who approved it, by your word: counts only where the policy accepts `claimed`.
+    #[arg(long, env = "DEPLOY_RECORD_APPROVED_BY", hide_env_values = true, value_name = "LOGIN")]
+    approved_by: Option<Name>,
 }
 
 /// Whether it is an emergency, and why.
@@ -61,6 +64,7 @@ impl SaidArgs {
         Said {
             emergency: by_flag.into_iter().chain(by_trailer).collect(),
             break_glass: break_glass.as_deref().and_then(Text::clean),
+            approved_by: self.approved_by.clone(),
             has_reason: args.note.is_some(),
         }
     }

@@ -1,6 +1,6 @@
 //! What the gate is told.
 
-use crate::core::record::{Approval, CommitId, FollowUp, Line, Name, Person, Text};
+use crate::core::record::{Approval, ApprovalSource, CommitId, FollowUp, Line, Name, Person, Text, Time};
 use crate::core::state::{Good, Mark, OpenReview, Place, PlaceKey};
 use chrono::{DateTime, Utc};
 
@@ -67,6 +67,8 @@ pub struct Said {
     pub emergency: Vec<Saying>,
     /// That it has to go ahead without prior approval: why.
     pub break_glass: Option<Text>,
+    /// Who approved it, by somebody's word.
+    pub approved_by: Option<Name>,
     /// Whether the reason of a rollback is given.
     pub has_reason: bool,
 }
@@ -188,6 +190,28 @@ pub struct Candidate {
 }
 
 impl Facts<'_> {
+    /// The approval that somebody claims there is.
+    pub fn claimed_approval(&self) -> Option<Candidate> {
+        let approval = Approval {
+            source: ApprovalSource::Claimed,
+            approver: Person { login: Some(self.said.approved_by.clone()?), ..Person::default() },
+            at: Some(Time::new(self.now)),
+            note: None,
+            url: None,
+            note_id: None,
+            note_sha256: None,
+            seq: None,
+            sha256: None,
+            commit: self.commit.cloned(),
+            covers: Vec::new(),
+            before_start: None,
+            expires_at: None,
+            newer: Default::default(),
+        };
+        let place = Some(self.place.clone());
+        Some(Candidate { approval, place, signer: None, follow_up: None, used_by: None, is_withdrawn: false })
+    }
+
     /// Where it goes from what runs there.
     pub fn direction(&self) -> Direction {
         match self.log {

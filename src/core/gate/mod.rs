@@ -326,8 +326,9 @@ impl Gate<'_> {
             }
             return None;
         };
-        let verdicts: Vec<_> =
-            approvals.iter().map(|candidate| approval::judge(candidate, self.facts, self.rules, self.class)).collect();
+        let claimed = self.facts.claimed_approval();
+        let judged = |candidate| approval::judge(candidate, self.facts, self.rules, self.class);
+        let verdicts: Vec<_> = approvals.iter().chain(&claimed).map(judged).collect();
         let newest = verdicts
             .iter()
             .filter_map(|verdict| verdict.as_ref().ok())

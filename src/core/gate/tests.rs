@@ -448,6 +448,17 @@ fn an_emergency_owes_a_review_the_next_business_day() {
 }
 
 #[test]
+fn somebodys_word_counts_only_where_the_policy_accepts_it() {
+    let mut world = World::sensitive();
+    world.said.approved_by = Some(name("dana"));
+    assert_eq!(codes(&world.decide(), Effect::Refuses), [Code::ApprovalMissing, Code::ApprovalNotAccepted]);
+    world.rules.approval.accept.push(ApprovalSource::Claimed);
+    assert_eq!(world.decide().approval.map(|approval| approval.source), Some(ApprovalSource::Claimed));
+    world.said.approved_by = Some(name("ann"));
+    assert_eq!(codes(&world.decide(), Effect::Refuses), [Code::ApprovalMissing, Code::ApprovalByActor]);
+}
+
+#[test]
 fn a_freeze_lets_emergencies_pass_on_record() {
     let mut world = World::new();
     world.freeze();

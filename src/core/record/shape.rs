@@ -360,6 +360,11 @@ macro_rules! choice {
             pub const fn as_str(self) -> &'static str {
                 match self { $($choice::$variant => $word,)+ }
             }
+
+            /// What it means.
+            pub const fn description(self) -> &'static str {
+                match self { $($choice::$variant => concat!($($description),+).trim_ascii(),)+ }
+            }
         }
 
         impl std::fmt::Display for $choice {
