@@ -224,17 +224,16 @@ impl Gate<'_> {
             (true, None) => Effect::Refuses,
             (true, Some(reason)) => {
                 self.breaks_glass = true;
-                self.override_rule(&message, Some(reason));
+                self.override_rule(code, reason);
                 Effect::Overridden
             }
         };
         self.findings.push(Finding::new(code, effect, message).about(seq));
     }
 
-    fn override_rule(&mut self, rule: &str, reason: Option<Text>) {
-        if let (Some(rule), Some(reason)) = (Line::clean(rule), reason) {
-            self.overrides.push(Override { rule, reason, newer: Default::default() });
-        }
+    fn override_rule(&mut self, code: Code, reason: Text) {
+        let rule = Line::clean(code.as_str());
+        self.overrides.extend(rule.map(|rule| Override { rule, reason, newer: Default::default() }));
     }
 
     /// Whether it brings something that did not run there before, as far as is known.
@@ -284,7 +283,7 @@ impl Gate<'_> {
         for freeze in rules.freezes.iter().filter(|freeze| freeze.is_on(now, environment, &rules.calendar)) {
             let message = format!("a freeze is on: {freeze} {}", rules.calendar.zone);
             if self.class == ClassName::Emergency && self.goes_forward() {
-                self.override_rule(&message, self.facts.emergency_reason());
+                self.facts.emergency_reason().into_iter().for_each(|reason| self.override_rule(Code::Freeze, reason));
                 self.find(Code::Freeze, Effect::Overridden, message);
             } else {
                 self.stop(Code::Freeze, None, message);

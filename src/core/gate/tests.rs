@@ -469,7 +469,8 @@ fn a_freeze_lets_emergencies_pass_on_record() {
     assert!(decision.is_allowed());
     assert_eq!(codes(&decision, Effect::Overridden), [Code::Freeze]);
     assert_eq!(decision.overrides[0].reason.as_str(), "payments fail");
-    assert!(decision.overrides[0].rule.as_str().contains("Wed 10:00 to Wed 14:00"));
+    assert_eq!(decision.overrides[0].rule.as_str(), "freeze");
+    assert!(decision.findings.iter().any(|finding| finding.message.contains("Wed 10:00 to Wed 14:00")));
     assert!(decision.break_glass.is_none());
 }
 
