@@ -1,8 +1,10 @@
 //! The whole decision, against a second opinion written as plainly as possible; and what must hold whatever the facts are.
 
 use super::*;
-use crate::core::policy::{Calendar, Freeze, Globs, Sensitive, WhenUnreachable};
-use crate::core::record::{ApprovalSource, CommitId, Name, Person, Project};
+use crate::core::policy::{
+    ApprovalFor, Calendar, FourEyes, Freeze, Globs, Overdue, Rules, Sensitive, Unreachable, WhenUnreachable,
+};
+use crate::core::record::{ApprovalSource, ClassName, CommitId, Line, Name, Person, Project, Text, Time};
 use crate::core::state::{Mark, OpenReview, PlaceKey};
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
