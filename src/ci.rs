@@ -43,6 +43,9 @@ pub struct CiFacts {
     pub project_dir: Option<String>,
 }
 
+/// What every job of GitLab has, and nothing else.
+const JOBS_OWN: &[&str] = &["CI_JOB_ID", "CI_JOB_TOKEN", "CI_PIPELINE_ID", "CI_PROJECT_ID"];
+
 /// A job's environment.
 #[derive(Debug, Clone)]
 pub struct CiEnvironment {
@@ -69,8 +72,21 @@ impl CiEnvironment {
 /// Names the variable that is missing or makes no sense.
 pub fn read(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Option<CiFacts>, CiError> {
     let variables = Variables(lookup);
-    if variables.get("GITLAB_CI").as_deref() != Some("true") {
-        return Ok(None);
+    match variables.get("GITLAB_CI").as_deref() {
+        Some("true") => {}
+        // whoever starts a pipeline may set any variable, but take none away
+        said => {
+            return match JOBS_OWN.iter().find(|name| lookup(name).is_some()) {
+                Some(name) => Err(wrong(
+                    "GITLAB_CI",
+                    &format!(
+                        "is `{}`, although {name} says that this is a GitLab job",
+                        said.unwrap_or_default().escape_debug()
+                    ),
+                )),
+                None => Ok(None),
+            };
+        }
     }
     let server_url = variables.required("CI_SERVER_URL")?;
     let project_url = variables.required("CI_PROJECT_URL")?;
@@ -235,7 +251,11 @@ mod tests {
         assert_eq!(facts.repository_url, "https://gitlab.example:8443/grp/app.git");
         assert_eq!((facts.server_host.as_str(), facts.project.id), ("gitlab.example", Some(42)));
         assert_eq!(facts.environment.map(|environment| environment.tier), Some(Tier::Production));
-        assert!(read_with(&[("GITLAB_CI", "false")]).expect("none").is_none());
+        for other in ["false", "1", "TRUE", ""] {
+            assert!(read_with(&[("GITLAB_CI", other)]).expect_err(other).to_string().contains("CI_JOB_ID"), "{other}");
+        }
+        let elsewhere = |name: &str| (name == "CI").then(|| "true".to_owned());
+        assert!(read(&elsewhere).expect("no job").is_none());
         assert!(read_with(&[("CI_ENVIRONMENT_NAME", "")]).expect("facts").expect("a job").environment.is_none());
     }
 

@@ -10,7 +10,7 @@
 //! cli                     one file per command: arguments, call, outcome; one table of exit codes
 //! ui                      the only place that prints
 //! recorder                the use case: fetch, link, seal, append, retry, spool
-//! store · spool · repo · git · http · keys · signer · command · scratch     one folder or file per outside thing
+//! store · spool · repo · git · gitlab · http · keys · signer · command · scratch     one folder or file per outside thing
 //! config · ci             text in, typed facts out
 //! core                    record, seal, trust, state, verification, redaction: knows no world
 //! ```
@@ -24,6 +24,7 @@ pub mod command;
 pub mod config;
 pub mod core;
 pub mod git;
+pub mod gitlab;
 pub mod http;
 pub mod keys;
 pub mod recorder;

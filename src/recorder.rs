@@ -228,7 +228,7 @@ impl Recorder<'_> {
         }
         finish::check(&draft, &known)?;
         let base = known.head.clone();
-        let written = match attempts.written.take().filter(|written| written.base == base) {
+        let written = match attempts.written.take().filter(|written| written.base == base && written.draft == draft) {
             // what was signed once is not signed again: that may cost a person a touch
             Some(written) => written,
             None => self.make(draft, id, &known, base.clone())?,
@@ -239,11 +239,11 @@ impl Recorder<'_> {
 
     /// Makes the record that follows `base`, and its commit.
     fn make(&self, draft: Record, id: &Id, known: &Known, base: Option<CommitId>) -> Result<Written, Failed> {
-        let (draft, redacted) = self.redact(draft)?;
-        let record = self.link(draft, id, known)?;
+        let (redacted_draft, redacted) = self.redact(draft.clone())?;
+        let record = self.link(redacted_draft, id, known)?;
         let receipt = Receipt { checkpoint: checkpoint(&record), record, redacted, is_new_log: base.is_none() };
         let (commit, _) = commit::write(self.store, self.signer, &receipt.record, known.state().cloned(), base.as_ref())?;
-        Ok(Written { base, commit, receipt })
+        Ok(Written { draft, base, commit, receipt })
     }
 
     fn publish(
@@ -407,6 +407,8 @@ struct Attempts {
 /// A record in its commit, on top of that tip.
 #[derive(Clone)]
 struct Written {
+    /// What it was made of.
+    draft: Record,
     base: Option<CommitId>,
     commit: CommitId,
     receipt: Receipt,

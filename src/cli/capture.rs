@@ -8,13 +8,14 @@ mod said;
 
 pub use commit::resolve;
 pub use gating::Start;
-pub use place::{Target, not_recorded};
+pub use place::{Target, not_recorded, project_in};
 pub use said::SaidArgs;
 
 use super::context::Context;
 use super::exit::Failure;
 use super::identity;
 use super::settings::Settings;
+use super::witness;
 use crate::core::gate::Said;
 use crate::core::record::{
     Artifact, ChangeNote, Changes, Check, Commit, CommitId, Delivered, Environment, Kind, Line, Link, Name, Person, Project,
@@ -72,8 +73,10 @@ pub struct Delivery {
     change_note: Option<ChangeNote>,
     actor: Option<Person>,
     job: Option<crate::core::record::Job>,
-    /// The code is not that of the repository at hand.
+    /// The code is not that of the repository at hand, or a flag says whose it is.
     is_other_project: bool,
+    /// The project was named, and not found out.
+    is_named_project: bool,
     provenance: Provenance,
     pattern: Regex,
     /// What was said of it: that it is an emergency, or goes ahead without approval.
@@ -113,25 +116,31 @@ impl Delivery {
         let environment = place::environment(args, ctx, settings)?;
         let is_other = commit::is_other_project(args, ci, checkout);
         let (commit, commit_strength) =
-            if is_other { commit::of_other_project(args)? } else { commit::find(args, ctx, ci, checkout)? };
+            if is_other { commit::of_other_project(args)? } else { commit::find(args, ci, checkout)? };
         let checkout_of_code = checkout.filter(|_| !is_other);
         let version = commit::version(args, ci, checkout_of_code, commit.as_ref())?;
         let mut job = ci.map(|ci| ci.job.clone());
         if let (true, Some(job), Some(ci)) = (is_other, &mut job, ci) {
             job.project = ci.project.path.clone();
         }
-        let actor = match ci {
-            Some(ci) => Some(ci.actor.clone()),
-            None => actor_here(ctx, settings),
+        // a server that could not be asked for the policy a moment ago is not asked again
+        let witness = ci.filter(|_| !settings.is_stale).map(|ci| witness::ask(ctx, ci)).transpose()?.flatten();
+        let actor = match (&witness, ci) {
+            (Some(witness), _) => Some(witness.actor.clone()),
+            (None, Some(ci)) => Some(ci.actor.clone()),
+            (None, None) => actor_here(ctx, settings),
         };
+        let of_job = if witness.is_some() { Strength::Fetched } else { Strength::Asserted };
+        let is_jobs_commit = |commit: &Commit| witness.as_ref().is_some_and(|witness| witness.commit == commit.sha);
+        let commit_strength = if commit.as_ref().is_some_and(is_jobs_commit) { Strength::Fetched } else { commit_strength };
         let said = said.said(args, commit.as_ref().map(|commit| &commit.sha), checkout_of_code);
         let tickets = args.ticket.iter().filter_map(|ticket| Line::clean(ticket)).collect();
         let summary = args.note.as_deref().and_then(Text::clean);
         let provenance = Provenance {
-            actor: actor.is_some().then_some(Strength::Asserted),
+            actor: actor.is_some().then_some(of_job),
             commit: commit.is_some().then_some(commit_strength),
             environment: Some(Strength::Asserted),
-            job: ci.map(|_| Strength::Asserted),
+            job: ci.map(|_| of_job),
             ..Provenance::default()
         };
         Ok(Delivery {
@@ -147,6 +156,7 @@ impl Delivery {
             actor,
             job,
             is_other_project: is_other,
+            is_named_project: args.project.is_some(),
             provenance,
             pattern: pattern(settings)?,
             said,
@@ -213,9 +223,9 @@ impl Delivery {
         self.actor.as_ref()
     }
 
-    /// The path of the project whose code is delivered, where that is not the one at hand.
-    pub fn other_project(&self) -> Option<&Line> {
-        self.project.as_ref().filter(|_| self.is_other_project)?.path.as_ref()
+    /// The path of the project whose code is delivered, where it was named: a repository at hand may not tell it.
+    pub fn named_project(&self) -> Option<&Line> {
+        self.project.as_ref().filter(|_| self.is_named_project)?.path.as_ref()
     }
 
     /// The commit.

@@ -33,7 +33,10 @@ pub struct Check {
 pub fn run(args: &Check, ctx: &Context) -> Result<Exit, Failure> {
     let settings = Settings::load_for_delivery(ctx)?;
     if let Some(reason) = not_recorded(&args.delivery, &settings) {
-        ctx.ui.say(&format!("not gated: {reason}"));
+        ctx.ui.warn(&format!("not gated: {reason}"));
+        if args.format == Format::Json {
+            ctx.ui.result(&json_pretty(&json!({ "gated": false, "reason": reason })));
+        }
         return Ok(Exit::Done);
     }
     let delivery = Delivery::gather(&args.delivery, &args.said, ctx, &settings)?;
@@ -67,7 +70,7 @@ fn with_log(delivery: &Delivery, ctx: &Context, settings: &Settings) -> Result<D
 pub fn show(format: Format, ctx: &Context, settings: &Settings, delivery: &Delivery, decision: &Decision) {
     ctx.ui.result(&match format {
         Format::Json => {
-            let mut value = json!({ "environment": delivery.environment().as_str() });
+            let mut value = json!({ "gated": true, "environment": delivery.environment().as_str() });
             value["service"] = json!(delivery.service().map(ToString::to_string));
             value["version"] = json!(delivery.version().as_str());
             value["commit"] = json!(delivery.sha().map(ToString::to_string));

@@ -27,6 +27,13 @@ pub fn say(ctx: &Context, decision: &Decision) {
     }
 }
 
+/// Says loudly what would have turned away a deployment that has happened.
+pub fn say_what_refused(ctx: &Context, decision: &Decision) {
+    let refusing = decision.findings.iter().filter(|finding| finding.effect == Effect::Refuses);
+    let words: Vec<_> = refusing.map(|finding| format!("{} ({})", finding.message, finding.code)).collect();
+    ctx.ui.loud(&format!("the gate would have refused this; a review by another person is due: {}", words.join("; ")));
+}
+
 /// The failure of a deployment that is turned away: why, who can help, and how.
 pub fn turned_away(ctx: &Context, settings: &Settings, delivery: &Delivery, decision: &Decision) -> Failure {
     let mut refusing = decision.findings.iter().filter(|finding| finding.effect == Effect::Refuses);
@@ -56,7 +63,7 @@ pub fn remedies(ctx: &Context, settings: &Settings, delivery: &Delivery, decisio
             Some(None) => "then press Retry on this job".to_owned(),
             None => "then run it again".to_owned(),
         });
-        if !decision.is_unreachable() {
+        if !lines.is_empty() {
             lines.push(
                 "where nobody is there to help, `--break-glass WHY` goes ahead without, on record; a review is due then"
                     .to_owned(),
@@ -71,6 +78,9 @@ fn remedy(finding: &Finding, ctx: &Context, settings: &Settings, delivery: &Deli
     let command = |arguments: String| format!("  {}", ctx.command_line_elsewhere(&arguments));
     match finding.code {
         Code::ApprovalMissing => vec![approve(ctx, settings, delivery)],
+        Code::ApprovalNotProven if delivery.change_here(ctx, settings).lacks_authors => vec![
+            "give the job the history since what runs there: `GIT_DEPTH: 0`, or a token that may read the repository".to_owned(),
+        ],
         Code::ApprovalNotProven => vec![
             "the deployment must say who runs it: by a key of that person, or by `people` in the policy, which names the addresses \
              that git has for each"
@@ -110,14 +120,16 @@ fn approve(ctx: &Context, settings: &Settings, delivery: &Delivery) -> String {
         [first @ .., last] => format!("{} or {last}", first.join(", ")),
     };
     let command = ctx.command_line_elsewhere(&format!("approve {}", approve_arguments(settings, delivery)));
-    format!("{who} can approve it, in a clone of the repository:\n  {command}")
+    // a clone from before the log was begun does not know it
+    let fetch = if settings.ci.is_some() { "\n  git fetch" } else { "" };
+    format!("{who} can approve it, in a clone of the repository:{fetch}\n  {command}")
 }
 
 fn approve_arguments(settings: &Settings, delivery: &Delivery) -> String {
     let mut arguments = vec![format!("--environment {}", shell_quoted(delivery.environment().as_str()))];
     let service = delivery.service().filter(|service| Some(*service) != settings.config.service.as_ref());
     arguments.extend(service.map(|service| format!("--service {}", shell_quoted(service.as_str()))));
-    arguments.extend(delivery.other_project().map(|path| format!("--project {}", shell_quoted(path.as_str()))));
+    arguments.extend(delivery.named_project().map(|path| format!("--project {}", shell_quoted(path.as_str()))));
     arguments.extend(delivery.sha().map(|sha| format!("--commit {sha}")));
     arguments.join(" ")
 }

@@ -35,6 +35,7 @@ mod starting;
 mod status;
 mod verify;
 mod view;
+mod witness;
 mod writer;
 
 pub use exit::{Exit, Failure};

@@ -1,6 +1,7 @@
 //! What a person signs with their own key: approvals, reviews, resolutions, annotations. The pipeline's key can't: it stands for
 //! nobody.
 
+use super::capture::project_in;
 use super::context::Context;
 use super::exit::{Exit, Failure};
 use super::log::no_log;
@@ -60,7 +61,9 @@ impl Act {
         let kept =
             writer.recorder().append_or_spool(&writer.spool, &id, draft.clone(), ctx.deadline(), &keeps, &mut |known| {
                 check(known)?;
-                Ok(Draft(draft.clone()))
+                // a laptop may know the project only by its path
+                let project = project_in(draft.project.clone(), known.state());
+                Ok(Draft(Record { project, ..draft.clone() }))
             })?;
         match kept {
             Kept::InSpool(spooled) => {

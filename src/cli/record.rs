@@ -5,7 +5,7 @@ use super::context::Context;
 use super::exit::{Exit, Failure};
 use super::settings::Settings;
 use super::writer::LogWriter;
-use super::{Format, result_file, view};
+use super::{Format, gate, result_file, view};
 use crate::core::record::{Status, Strength, Time};
 use crate::recorder::{Appended, Draft, Kept, Known, RecordError, random_id};
 use anyhow::anyhow;
@@ -96,7 +96,11 @@ fn draft(
     known: &Known,
     at: Time,
 ) -> Result<Draft, RecordError> {
-    Ok(Draft(delivery.record(known, progress(args, at), ctx, settings)?))
+    let (record, decision) = delivery.record(known, progress(args, at), ctx, settings)?;
+    if !decision.is_allowed() {
+        gate::say_what_refused(ctx, &decision);
+    }
+    Ok(Draft(record))
 }
 
 fn progress(args: &RecordArgs, at: Time) -> Progress {

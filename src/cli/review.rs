@@ -8,13 +8,15 @@ use super::writer::LogWriter;
 use super::{Format, view};
 use crate::core::gate::is_same_person;
 use crate::core::policy::FourEyes;
-use crate::core::record::{Kind, Outcome, Person, Text};
+use crate::core::record::{Kind, Name, Outcome, Person, Text};
+use crate::repo::default_ticket_pattern;
 use anyhow::anyhow;
 use clap::Args;
 
 /// Close the review that a deployment owes: you looked at it afterwards, and this is what you say.
 ///
-/// Another person than the one who ran the deployment reviews it, unless the policy has four eyes off. Signed with your own key.
+/// Another person than those who ran and wrote it reviews it, unless the policy has four eyes off. One that rejects is on record,
+/// and the review stays owed until another one approves. Signed with your own key.
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  deploy-record review 124 --note 'the fix is right; tests follow in PAY-9'\n  deploy-record review 124 --outcome rejected --note 'it must be done differently, see PAY-10'"
@@ -54,7 +56,10 @@ pub fn run(args: &Review, ctx: &Context) -> Result<Exit, Failure> {
     }
     let writer = LogWriter::open(ctx, settings, original.environment())?;
     let reviewer = act.signer(ctx, &writer)?;
-    refuse_own_work(&original, &reviewer, &writer.settings)?;
+    refuse_own_work(ctx, &original, &reviewer, &writer.settings)?;
+    if args.outcome == Outcome::Rejected {
+        ctx.ui.say("a review that rejects is on record, and the review stays owed until one approves");
+    }
     let note = match &args.note {
         Some(note) => Some(note.clone()),
         None => ctx.ui.ask("What did you find? ").map_err(Failure::unable)?,
@@ -70,16 +75,46 @@ pub fn run(args: &Review, ctx: &Context) -> Result<Exit, Failure> {
     act.append(ctx, &writer, args.format, draft, &|_| Ok(()))
 }
 
-/// Nobody reviews what they ran themselves.
-fn refuse_own_work(original: &Original, reviewer: &Person, settings: &Settings) -> Result<(), Failure> {
+/// Nobody reviews what they ran or wrote themselves.
+fn refuse_own_work(ctx: &Context, original: &Original, reviewer: &Person, settings: &Settings) -> Result<(), Failure> {
     if settings.config.rules.approval.four_eyes == FourEyes::Off {
         return Ok(());
     }
-    let Some(actor) = original.halves().find_map(|half| half.actor.as_ref()) else { return Ok(()) };
-    if is_same_person(actor, reviewer) != Some(true) {
-        return Ok(());
+    let seq = original.named.seq;
+    let other = "ask somebody else whom the trust root names";
+    if let Some(actor) = original.halves().find_map(|half| half.actor.as_ref()) {
+        match is_same_person(actor, reviewer) {
+            Some(true) => {
+                let who = view::person(actor);
+                return Err(Failure::no(anyhow!(
+                    "refused: {who} ran record {seq}, and another person reviews it (review-by-actor)"
+                ))
+                .hint(other));
+            }
+            Some(false) => {}
+            None => ctx.ui.warn(&format!(
+                "record {seq} names who ran it as `{}` only; that you are another person is your word",
+                view::person(actor)
+            )),
+        }
     }
-    let (seq, who) = (original.named.seq, view::person(actor));
-    Err(Failure::no(anyhow!("refused: {who} ran record {seq}, and another person reviews it (review-by-actor)"))
-        .hint("ask somebody else whom the trust root names"))
+    if authors(original, settings).iter().any(|login| Some(login) == reviewer.login.as_ref()) {
+        return Err(Failure::no(anyhow!(
+            "refused: you wrote what record {seq} deployed, and another person reviews it (review-by-author)"
+        ))
+        .hint(other));
+    }
+    Ok(())
+}
+
+/// Who wrote what was new, as far as the repository at hand and the policy's `people` tell.
+fn authors(original: &Original, settings: &Settings) -> Vec<Name> {
+    let Some(checkout) = &settings.checkout else { return Vec::new() };
+    let Some(commit) = original.named.commit.as_ref().map(|commit| &commit.sha) else { return Vec::new() };
+    let previous = original.halves().find_map(|half| half.previous.as_ref()?.sha.as_ref());
+    let pattern = default_ticket_pattern();
+    let compared = previous.and_then(|previous| checkout.compare(previous, commit, pattern, None).ok());
+    let addresses = compared.map(|compared| compared.addresses).filter(|addresses| !addresses.is_empty());
+    let addresses = addresses.unwrap_or_else(|| checkout.addresses(commit));
+    addresses.iter().filter_map(|address| settings.config.rules.people.login(address)).collect()
 }

@@ -42,7 +42,7 @@ pub fn run(args: &Run, ctx: &Context) -> Result<Exit, Failure> {
     let signals = Signals::install().map_err(Failure::unable)?;
     let settings = Settings::load_to_keep(ctx)?;
     if let Some(reason) = not_recorded(&args.delivery, &settings) {
-        ctx.ui.say(&format!("not recorded: {reason}"));
+        ctx.ui.warn(&format!("not recorded, and not asked of the gate: {reason}"));
         if args.dry_run {
             return Ok(Exit::Done);
         }
@@ -53,7 +53,7 @@ pub fn run(args: &Run, ctx: &Context) -> Result<Exit, Failure> {
     if args.dry_run {
         let program = args.command[0].to_string_lossy();
         ctx.ui.say(&format!("would run `{program}`, and record this start and its outcome:"));
-        return starting::show(ctx, &settings, &delivery, Begin::Again);
+        return starting::show(ctx, &settings, &delivery);
     }
     let writer = LogWriter::open(ctx, settings, Some(delivery.environment()))?;
     let run = Recorded { ctx, writer: &writer, delivery: &delivery };

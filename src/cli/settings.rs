@@ -252,7 +252,7 @@ fn is_checked_out(ci: &CiFacts, checkout: Option<&Checkout>) -> bool {
     checkout.and_then(Checkout::head).as_ref() == Some(&ci.sha)
 }
 
-/// The files of the job's own commit, where GitLab protects its ref: elsewhere the pipeline's key signs nothing, not even a claim,
+/// The files of the default branch as the runner fetched it, or else of the job's own commit, where GitLab protects its ref: elsewhere the pipeline's key signs nothing, not even a claim,
 /// unless the default branch allows it.
 fn from_commit(ctx: &Context, ci: &CiFacts, checkout: Option<&Checkout>, failure: Failure) -> Result<Files, Failure> {
     let Some(checkout) = checkout else { return Err(failure) };
@@ -260,10 +260,16 @@ fn from_commit(ctx: &Context, ci: &CiFacts, checkout: Option<&Checkout>, failure
         return Err(failure
             .hint("without the server, a deployment goes ahead, and its outcome is kept, only on a protected branch or tag"));
     }
-    ctx.ui.warn(&format!("{:#}; the files of this job's own commit decide instead", failure.error));
-    let origin = format!("the job's commit {}, since the server could not be reached", ci.sha.short());
+    // what the runner fetched of the default branch a moment ago, nobody's branch can weaken
+    let fetched = checkout.fetched_default_branch();
+    let (whose, commit) = match &fetched {
+        Some((name, commit)) => (format!("{name} as the runner fetched it"), commit),
+        None => ("this job's own commit".to_owned(), &ci.sha),
+    };
+    ctx.ui.warn(&format!("{:#}; the files of {whose} decide instead", failure.error));
+    let origin = format!("{whose}, {}, since the server could not be reached", commit.short());
     let read = |name: &str| {
-        let text = checkout.read_file(&ci.sha, name).map_err(Failure::unable)?;
+        let text = checkout.read_file(commit, name).map_err(Failure::unable)?;
         Ok::<_, Failure>(text.map(|text| Source { text, name: name.to_owned(), origin: origin.clone() }))
     };
     Ok(Files { config: read(config::FILE)?, trust_root: read(TRUST_ROOT)?, is_stale: true, ..Files::default() })

@@ -36,12 +36,12 @@ pub struct Start {
 pub fn run(args: &Start, ctx: &Context) -> Result<Exit, Failure> {
     let settings = Settings::load_to_keep(ctx)?;
     if let Some(reason) = not_recorded(&args.delivery, &settings) {
-        ctx.ui.say(&format!("not recorded: {reason}"));
+        ctx.ui.warn(&format!("not recorded, and not asked of the gate: {reason}"));
         return Ok(Exit::Done);
     }
     let delivery = Delivery::gather(&args.delivery, &args.said, ctx, &settings)?;
     if args.dry_run {
-        return starting::show(ctx, &settings, &delivery, Begin::Once);
+        return starting::show(ctx, &settings, &delivery);
     }
     let writer = LogWriter::open(ctx, settings, Some(delivery.environment()))?;
     match starting::begin(ctx, &writer, &delivery, Begin::Once)? {

@@ -58,7 +58,8 @@ pub fn begin(ctx: &Context, writer: &LogWriter, delivery: &Delivery, begin: Begi
     let mut made = None;
     let mut unended = Vec::new();
     let make = &mut |known: &Known| {
-        let start = delivery.start(known, at, begin == Begin::Once, ctx, &writer.settings)?;
+        let own = (begin == Begin::Once).then(|| writer.recorder().signer.principal());
+        let start = delivery.start(known, at, own, ctx, &writer.settings)?;
         unended = open_starts(known, &start.record)?;
         let record = start.record.clone();
         made = Some(start);
@@ -92,10 +93,10 @@ pub fn begin(ctx: &Context, writer: &LogWriter, delivery: &Delivery, begin: Begi
 ///
 /// # Errors
 /// Where the gate would turn it away, or the log can't be read.
-pub fn show(ctx: &Context, settings: &Settings, delivery: &Delivery, begin: Begin) -> Result<Exit, Failure> {
+pub fn show(ctx: &Context, settings: &Settings, delivery: &Delivery) -> Result<Exit, Failure> {
     let store = settings.open_log_in_passing(ctx)?;
     let known = Known::fetch(&store, &settings.trust, ctx.deadline())?;
-    let start = delivery.start(&known, Time::new(ctx.now()), begin == Begin::Once, ctx, settings)?;
+    let start = delivery.start(&known, Time::new(ctx.now()), None, ctx, settings)?;
     ctx.ui.result(&view::draft(&start.record, &ctx.redactor(&settings.config.redact.allow)));
     match start.decision.filter(|decision| !decision.is_allowed()) {
         Some(decision) => Err(gate::turned_away(ctx, settings, delivery, &decision)),
@@ -133,8 +134,9 @@ fn without_log(
     let copy = delivery.copied_place(ctx, &writer.settings);
     let start = delivery.start_without_log(at, copy.as_ref(), &because.to_string(), ctx, &writer.settings);
     let (record, decision) = (start.record, start.decision);
-    // nothing but a rollback goes on over a log that refuses, or is damaged
-    if !because.is_unreachable() && record.kind != Kind::Rollback {
+    // over a log that refuses, is damaged, or whose policy can't be told goes on only what nothing stops
+    let is_stopped = !because.is_unreachable() || writer.settings.refusal.is_some();
+    if is_stopped && record.kind != Kind::Rollback && record.break_glass.is_none() {
         return Err(because.into());
     }
     if let Some(decision) = decision.as_ref().filter(|decision| !decision.is_allowed()) {
@@ -153,9 +155,18 @@ fn without_log(
     let class = record.class.as_ref().map_or(ClassName::Routine, |class| class.name);
     ctx.ui.warn(&match record.kind {
         Kind::Rollback => "the log can't be reached; going on, since this puts back what ran before".to_owned(),
-        _ => format!("the log can't be reached; going on, since this is a {class} deployment (`log_unreachable`)"),
+        _ if record.break_glass.is_some() => "the log can't be reached; going on, since the glass was broken".to_owned(),
+        _ => {
+            format!("the log can't be reached; going on, since this is {} deployment (`log_unreachable`)", with_article(class))
+        }
     });
     Ok(Begun::InSpool { held, record: Box::new(record) })
+}
+
+/// `an emergency`, `a routine`
+fn with_article(class: ClassName) -> String {
+    let article = if class == ClassName::Emergency { "an" } else { "a" };
+    format!("{article} {class}")
 }
 
 /// The start that this job put into the spool before, where the step is tried again.
@@ -169,7 +180,8 @@ fn waiting_start(writer: &LogWriter, start: &Record) -> Result<Option<(Held, Cla
     let open = |path: PathBuf| {
         let (bytes, signature) = spool::look_at(&path).ok()?;
         let claim = Claim::open(&bytes, &signature, &writer.settings.trust).ok()?;
-        let is_it = claim.record().status == Some(Status::Running) && facts(claim.record()) == facts(start);
+        let is_own = claim.record().signer == *writer.recorder().signer.principal();
+        let is_it = is_own && claim.record().status == Some(Status::Running) && facts(claim.record()) == facts(start);
         is_it.then_some((path, claim))
     };
     let found = writer.spool.waiting().map_err(Failure::unable)?.into_iter().find_map(open);

@@ -122,7 +122,6 @@ fn what_is_left_out_has_the_default() {
 fn who_may_approve_is_named_where_a_rule_asks() {
     for text in [
         "environments: { production: { tier: production } }",
-        "environments: { production: { approval_for: never } }\nsensitive: { a: { paths: [a] } }",
         "environments: { production: { approval_for: never } }\napproval: { four_eyes: off }",
         "sensitive: { a: { paths: [a] } }\napproval: { approvers: [kim] }",
         "sensitive: {}",
@@ -133,6 +132,7 @@ fn who_may_approve_is_named_where_a_rule_asks() {
     for text in [
         "sensitive: { a: { paths: [a] } }",
         "emergency: { branches: [\"fix/*\"] }",
+        "environments: { production: { approval_for: never } }\nsensitive: { a: { paths: [a] } }",
         "emergency: {}",
         "approval: { four_eyes: off }",
         "approval: { approvers: [] }",

@@ -94,6 +94,7 @@ codes! {
     LateClaim = "late-claim", Error, "The record does not agree with the claim that it was made from.";
     Recovery = "recovery", Notice, "The log went on over damage here.";
     NewerField = "newer-field", Notice, "The record has fields that this version does not know; they are kept and covered by the signature.";
+    ApprovalUnfounded = "approval-unfounded", Error, "The record names a signed approval that the log does not have, or that is of another person, commit or place.";
     Overlap = "overlap", Notice, "A deployment began while another one in the same environment had not ended.";
     UnknownOutcome = "unknown-outcome", Notice, "A deployment began, and no record tells how it ended.";
 }

@@ -13,7 +13,7 @@ use crate::core::attempt::Attempt;
 use crate::core::checkpoint::Checkpoint;
 use crate::core::finding::{Code, Finding};
 use crate::core::log::entry::{self, Inspected, RawEntry, Trust, Verified};
-use crate::core::record::{CommitId, Digest, Id, Kind, Pointer, Record, Status, Time};
+use crate::core::record::{ApprovalSource, CommitId, Digest, Id, Kind, Name, Pointer, Record, Status, Time};
 use crate::core::state::{PlaceKey, State};
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -57,6 +57,23 @@ struct Start {
     is_closed: bool,
 }
 
+/// An approval that somebody gave.
+#[derive(Debug, Clone)]
+struct Given {
+    digest: Digest,
+    login: Option<Name>,
+    commit: Option<CommitId>,
+    place: Option<PlaceKey>,
+}
+
+impl Given {
+    fn of(record: &Record, digest: Digest) -> Self {
+        let login = record.approver.as_ref().and_then(|approver| approver.login.clone());
+        let commit = record.commit.as_ref().map(|commit| commit.sha.clone());
+        Given { digest, login, commit, place: PlaceKey::of(record) }
+    }
+}
+
 /// Verifies a log, entry by entry.
 #[derive(Debug)]
 pub struct Verifier<'a> {
@@ -67,6 +84,7 @@ pub struct Verifier<'a> {
     places: HashMap<PlaceKey, Pointer>,
     ids: HashMap<Id, u64>,
     starts: HashMap<u64, Start>,
+    approvals: HashMap<u64, Given>,
     open: HashMap<PlaceKey, HashSet<u64>>,
     overlapped: HashSet<u64>,
     digests: HashMap<u64, Digest>,
@@ -100,6 +118,7 @@ impl<'a> Verifier<'a> {
             places: HashMap::new(),
             ids: HashMap::new(),
             starts: HashMap::new(),
+            approvals: HashMap::new(),
             open: HashMap::new(),
             overlapped: HashSet::new(),
             digests: HashMap::new(),
@@ -198,6 +217,7 @@ impl<'a> Verifier<'a> {
         }
         self.check_link(entry, record, inspected.digest);
         self.check_pair(entry, record);
+        self.check_approval(entry, record);
         self.check_state(entry, &inspected, record, read_state);
         self.remember(record, inspected.digest);
         let is_clean = !self.report.findings[before..].iter().any(Finding::is_error);
@@ -298,6 +318,28 @@ impl<'a> Verifier<'a> {
         }
     }
 
+    /// A signed approval is a record of this log: of that person, for that commit and place.
+    fn check_approval(&mut self, entry: &RawEntry, record: &Record) {
+        let signed = record.approval.as_ref().filter(|approval| approval.source == ApprovalSource::Signed);
+        let Some(named) = signed else { return };
+        let path = record.project.as_ref().and_then(|project| project.path.as_ref());
+        let is_it = |given: &Given| {
+            let place = PlaceKey::of(record);
+            let given_at = given.place.clone().zip(place.as_ref()).map(|(given, place)| given.in_project_of(place, path));
+            let is_same = (Some(given.digest), &given.login, &given.commit)
+                == (named.sha256, &named.approver.login, &record.commit.as_ref().map(|commit| commit.sha.clone()));
+            is_same && given_at == place
+        };
+        let given = named.seq.and_then(|seq| self.approvals.get(&seq));
+        // it may be one of those that this version can't read
+        if !given.is_some_and(is_it) && self.report.newer == 0 {
+            let seq = named.seq.map_or_else(|| "without a number".to_owned(), |seq| format!("record {seq}"));
+            let words =
+                format!("it names a signed approval, {seq}, that the log does not have for this person, commit and place");
+            self.add_finding(Code::ApprovalUnfounded, entry, Some(record.seq), words);
+        }
+    }
+
     /// Why a record does not close the start that it names.
     fn pair_problem(&self, record: &Record) -> Option<(Code, String)> {
         let start = record.finishes?;
@@ -374,6 +416,9 @@ impl<'a> Verifier<'a> {
             self.places.insert(key, pointer.clone());
         }
         self.ids.entry(record.id.clone()).or_insert(record.seq);
+        if record.kind == Kind::Approval {
+            self.approvals.insert(record.seq, Given::of(record, digest));
+        }
         self.remember_digest(&pointer);
         self.last = Some(pointer);
         self.report.head = Some(Checkpoint { log: record.log.clone(), seq: record.seq, sha256: digest });

@@ -4,11 +4,12 @@ use super::error::RecordError;
 use super::known::Known;
 use crate::core::gate::Candidate;
 use crate::core::log::entry::Verified;
-use crate::core::record::{Approval, ApprovalSource, CommitId, Digest, Kind, Line, Person, Record, Status};
+use crate::core::record::{Approval, ApprovalSource, CommitId, Digest, Kind, Line, Name, Person, Record, Status};
 use crate::core::state::PlaceKey;
 
-/// How many records back an approval is looked for that does not count, to say why.
+/// How many records back an approval is looked for that does not count, to say why; and how many for another commit are told of.
 const NEAR: usize = 200;
+const MOST_OTHERS: usize = 2;
 
 /// The approval that is looked for.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +27,7 @@ pub struct Wanted<'a> {
 struct Met {
     candidates: Vec<Candidate>,
     /// Who took back what for which commit.
-    withdrawn: Vec<(Option<PlaceKey>, Option<CommitId>, Option<Person>)>,
+    withdrawn: Vec<(Option<PlaceKey>, Option<CommitId>, Option<Name>)>,
     /// What succeeded where, by which record.
     succeeded: Vec<(Option<PlaceKey>, Option<CommitId>, u64)>,
 }
@@ -47,6 +48,15 @@ impl Known<'_> {
             count += 1;
             step.record().seq > oldest || (near && count < NEAR)
         })?;
+        let mut others = 0;
+        met.candidates.retain(|candidate| {
+            let is_wanted = candidate.approval.commit.as_ref() == wanted.commit;
+            others += usize::from(!is_wanted);
+            is_wanted || others <= MOST_OTHERS
+        });
+        for candidate in &mut met.candidates {
+            candidate.is_open = state.approvals.iter().any(|open| Some(open.record.seq) == candidate.approval.seq);
+        }
         Ok(met.candidates)
     }
 
@@ -74,10 +84,10 @@ impl Met {
         let commit = sha(record).cloned();
         match record.kind {
             Kind::Approval if record.withdrawn == Some(true) => {
-                self.withdrawn.push((place, commit, record.approver.clone()));
+                self.withdrawn.push((place, commit, login(record)));
             }
             Kind::Approval => {
-                let taken_back = (place.clone(), commit.clone(), record.approver.clone());
+                let taken_back = (place.clone(), commit.clone(), login(record));
                 let is_withdrawn = self.withdrawn.contains(&taken_back);
                 let used_by = self.succeeded.iter().find(|(at, sha, _)| *at == place && *sha == commit).map(|(_, _, seq)| *seq);
                 self.candidates.extend(candidate(step, place, used_by, is_withdrawn));
@@ -94,9 +104,11 @@ fn candidate(step: &Verified, place: Option<PlaceKey>, used_by: Option<u64>, is_
         Some(late) => (late.at, &late.signer),
         None => (record.recorded_at, &record.signer),
     };
+    // the login is what the signature proves; whatever else it says of the person is their word
+    let login = record.approver.as_ref()?.login.clone()?;
     let approval = Approval {
         source: ApprovalSource::Signed,
-        approver: record.approver.clone()?,
+        approver: Person { login: Some(login), ..Person::default() },
         at: Some(at),
         note_sha256: record.reason.as_ref().map(|reason| Digest::of(reason.as_str().as_bytes())),
         note: record.reason.clone(),
@@ -111,7 +123,11 @@ fn candidate(step: &Verified, place: Option<PlaceKey>, used_by: Option<u64>, is_
         newer: Default::default(),
     };
     let (signer, follow_up) = (Some(signer.clone()), record.follow_up.clone());
-    Some(Candidate { approval, place, signer, follow_up, used_by, is_withdrawn })
+    Some(Candidate { approval, place, signer, follow_up, is_open: false, used_by, is_withdrawn })
+}
+
+fn login(record: &Record) -> Option<Name> {
+    record.approver.as_ref().and_then(|approver| approver.login.clone())
 }
 
 fn succeeded(record: &Record) -> bool {

@@ -2,7 +2,7 @@
 
 use super::RepoError;
 use crate::core::record::{Changes, Line, MergeRequest};
-use git2::{DiffOptions, ErrorCode, ObjectType, Oid, Repository, TreeWalkMode, TreeWalkResult};
+use git2::{DiffOptions, ErrorCode, FileMode, ObjectType, Oid, Repository, TreeWalkMode, TreeWalkResult};
 use regex::Regex;
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -36,8 +36,10 @@ pub struct Compared {
     pub paths: Option<Vec<String>>,
     /// The addresses of the authors of what is new, each once.
     pub addresses: Vec<String>,
-    /// Whether the one commit is known to come after the other.
+    /// Whether the one commit is known to come after the other, and whether it may come before it.
     pub descends: bool,
+    /// As `descends`, the other way round.
+    pub may_precede: bool,
 }
 
 pub(super) fn between(
@@ -49,7 +51,8 @@ pub(super) fn between(
 ) -> Result<Compared, RepoError> {
     let paths = paths(repository, previous, to)?;
     let files = paths.as_ref().and_then(|paths| u64::try_from(paths.len()).ok());
-    let mut compared = Compared { changes: Changes { files, ..Changes::default() }, paths, ..Compared::default() };
+    let changes = Changes { files, ..Changes::default() };
+    let mut compared = Compared { changes, paths, may_precede: true, ..Compared::default() };
     let changes = &mut compared.changes;
     if changes.files.is_none() || repository.find_commit(previous).is_err() {
         changes.incomplete = Some(true);
@@ -70,7 +73,10 @@ pub(super) fn between(
         let message = String::from_utf8_lossy(commit.message_raw_bytes()).into_owned();
         let author = commit.author();
         add(&mut changes.authors, &String::from_utf8_lossy(author.name_bytes()));
-        addresses.insert(String::from_utf8_lossy(author.email_bytes()).to_lowercase());
+        // whoever commits another's work could have changed it
+        for person in [&author, &commit.committer()] {
+            addresses.insert(String::from_utf8_lossy(person.email_bytes()).to_lowercase());
+        }
         let found = tickets.find_iter(&message).map(|found| found.as_str());
         for ticket in found.filter(|ticket| is_ticket(ticket) && ticket.len() <= LONGEST_NAME) {
             add(&mut changes.tickets, ticket);
@@ -79,7 +85,9 @@ pub(super) fn between(
     }
     if changes.incomplete != Some(true) {
         changes.commits = Some(count);
+        compared.may_precede = repository.graph_descendant_of(previous, to)?;
     }
+    let changes = &mut compared.changes;
     changes.merge_requests.sort_by_key(|request| request.iid);
     compared.addresses = addresses.into_iter().collect();
     compared.addresses.sort();
@@ -98,9 +106,19 @@ fn paths(repository: &Repository, previous: Oid, to: Oid) -> Result<Option<Vec<S
     // without a search for new names, one that got another name is two: one that is gone and one that is new
     let path = |delta: git2::DiffDelta| {
         let path = delta.new_file().path_bytes().or(delta.old_file().path_bytes());
-        String::from_utf8_lossy(path.unwrap_or_default()).into_owned()
+        let path = String::from_utf8_lossy(path.unwrap_or_default()).into_owned();
+        let is_folder = [delta.new_file().mode(), delta.old_file().mode()].into_iter().any(stands_for_folder);
+        if is_folder { format!("{path}/") } else { path }
     };
-    Ok(Some(diff?.deltas().map(path).collect()))
+    let mut paths: Vec<_> = diff?.deltas().map(path).collect();
+    paths.dedup_by(|one, other| one.trim_end_matches('/') == other.trim_end_matches('/') && one.len() <= other.len());
+    Ok(Some(paths))
+}
+
+/// Whether an entry may have all that is below it elsewhere: a submodule, or a link. It is named as a folder is, with a slash at its
+/// end, so that patterns for what is below it match.
+fn stands_for_folder(mode: FileMode) -> bool {
+    matches!(mode, FileMode::Commit | FileMode::Link)
 }
 
 /// All files of a commit; `None` where it is not here.
@@ -109,7 +127,9 @@ pub(super) fn all(repository: &Repository, commit: Oid) -> Result<Option<Vec<Str
     let mut paths = Vec::new();
     commit.tree()?.walk(TreeWalkMode::PreOrder, |folder, entry| {
         if entry.kind() != Some(ObjectType::Tree) {
-            paths.push(format!("{folder}{}", String::from_utf8_lossy(entry.name_bytes())));
+            let is_folder = [i32::from(FileMode::Commit), i32::from(FileMode::Link)].contains(&entry.filemode());
+            let end = if is_folder { "/" } else { "" };
+            paths.push(format!("{folder}{}{end}", String::from_utf8_lossy(entry.name_bytes())));
         }
         TreeWalkResult::Ok
     })?;

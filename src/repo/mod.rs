@@ -10,7 +10,7 @@ pub use changes::{Compared, default_ticket_pattern};
 pub use history::Deepened;
 
 use crate::core::record::{Commit, CommitId, Line, Time};
-use git2::{ErrorCode, ObjectType, Oid, Repository};
+use git2::{ErrorCode, ObjectType, Oid, Repository, Signature};
 use regex::Regex;
 use std::path::Path;
 
@@ -151,17 +151,35 @@ impl Checkout {
         changes::all(&self.repository, oid(commit)?)
     }
 
-    /// The address of a commit's author.
-    pub fn author_address(&self, commit: &CommitId) -> Option<String> {
-        let commit = self.repository.find_commit(oid(commit).ok()?).ok()?;
-        Some(String::from_utf8_lossy(commit.author().email_bytes()).to_lowercase())
+    /// The addresses of a commit's author and committer.
+    pub fn addresses(&self, commit: &CommitId) -> Vec<String> {
+        let Some(commit) = oid(commit).ok().and_then(|id| self.repository.find_commit(id).ok()) else { return Vec::new() };
+        let address = |person: &Signature| String::from_utf8_lossy(person.email_bytes()).to_lowercase();
+        let mut addresses = vec![address(&commit.author()), address(&commit.committer())];
+        addresses.dedup();
+        addresses
     }
 
-    /// What a trailer (git-interpret-trailers(1)) says in a commit's message, or where that is a merge, in those that it brings.
+    /// What a trailer (git-interpret-trailers(1)) says in a commit's message.
     pub fn trailer(&self, commit: &CommitId, name: &str) -> Option<String> {
+        trailer(&self.repository.find_commit(oid(commit).ok()?).ok()?, name)
+    }
+
+    /// What it says in the commit that a merge brings.
+    pub fn merged_trailer(&self, commit: &CommitId, name: &str) -> Option<String> {
         let commit = self.repository.find_commit(oid(commit).ok()?).ok()?;
-        let brought = commit.parents().skip(1);
-        [commit.clone()].into_iter().chain(brought).find_map(|commit| trailer(&commit, name))
+        commit.parents().skip(1).find_map(|commit| trailer(&commit, name))
+    }
+
+    /// The branches whose newest commit this is, here and at `origin`.
+    pub fn branches_at(&self, commit: &CommitId) -> Vec<String> {
+        let (Ok(id), Ok(references)) = (oid(commit), self.repository.references_glob("refs/*")) else { return Vec::new() };
+        let name = |reference: git2::Reference| {
+            let name = String::from_utf8_lossy(reference.name_bytes()).into_owned();
+            let branch = name.strip_prefix("refs/heads/").or_else(|| name.strip_prefix("refs/remotes/origin/"))?;
+            (reference.target() == Some(id)).then(|| branch.to_owned())
+        };
+        references.flatten().filter_map(name).collect()
     }
 
     /// The person's address, as git's configuration has it.
@@ -205,6 +223,12 @@ impl Checkout {
         let head = names.iter().find_map(|name| self.repository.find_reference(name).ok()?.resolve().ok())?;
         let name = String::from_utf8_lossy(head.shorthand_bytes()).into_owned();
         Some((name, commit_id(head.peel_to_commit().ok()?.id())?))
+    }
+
+    /// Name and commit of the default branch at `origin`, as it was fetched last.
+    pub fn fetched_default_branch(&self) -> Option<(String, CommitId)> {
+        let names = ["HEAD", "main", "master"];
+        names.iter().find_map(|name| Some((format!("origin/{name}"), self.resolve(&format!("refs/remotes/origin/{name}"))?)))
     }
 
     /// The content of a file in a commit; `None` where there is no such regular file.

@@ -126,14 +126,16 @@ fn a_job_without_a_checkout_records_what_its_variables_say() {
 }
 
 #[test]
-fn a_checkout_at_another_commit_is_told_and_the_jobs_commit_recorded() {
+fn a_checkout_at_another_commit_is_refused_unless_that_is_named() {
     let server = GitServer::http();
     let env = TestEnv::gitlab_job(&server);
     let of_job = env.git(&["rev-parse", "HEAD"]);
     env.git(&["checkout", "--quiet", "HEAD~1"]);
-    let output = record(&env, &["--dry-run"]);
-    let found: Value = serde_json::from_str(&output.expect(0).says("the job is for").stdout).expect("JSON");
-    assert_eq!((&found["commit"]["sha"], &found["provenance"]["commit"]), (&json!(of_job), &json!("asserted")));
+    let head = env.git(&["rev-parse", "HEAD"]);
+    record(&env, &["--dry-run"]).expect(2).says("ci-contradiction").says(&of_job).says(&head);
+    let output = record(&env, &["--dry-run", "--commit", &head]);
+    let found: Value = serde_json::from_str(&output.expect(0).stdout).expect("JSON");
+    assert_eq!((&found["commit"]["sha"], &found["provenance"]["commit"]), (&json!(head), &json!("asserted")));
 }
 
 #[test]

@@ -53,15 +53,19 @@ fn sign(env: &TestEnv, key: &Path, claim: &Path) {
 }
 
 /// The same place, worked in by hand: the log is named, and the project is known by its path alone.
-fn by_hand(server: &GitServer, env: &mut TestEnv) {
-    env.unset("GITLAB_CI");
+fn by_hand(server: &GitServer, env: &mut TestEnv) -> Job {
+    let job = env.leave_job();
     env.set("DEPLOY_RECORD_LOG", &server.project_url());
     env.set("DEPLOY_RECORD_TOKEN", server.job_token());
     env.set("DEPLOY_RECORD_PRINCIPAL", "ci:main");
+    job
 }
 
-fn in_job(env: &mut TestEnv) {
-    env.set("GITLAB_CI", "true");
+/// What GitLab sets in a job.
+type Job = std::collections::BTreeMap<String, String>;
+
+fn in_job(env: &mut TestEnv, job: Job) {
+    env.enter_job(job);
     env.unset("DEPLOY_RECORD_LOG");
 }
 
@@ -116,13 +120,13 @@ fn a_claim_is_not_looked_for_across_damage() {
 fn an_end_is_the_end_of_its_start_though_the_projects_number_is_known_by_now() {
     let server = GitServer::http();
     let mut env = TestEnv::gitlab_job(&server);
-    by_hand(&server, &mut env);
+    let job = by_hand(&server, &mut env);
     env.deploy_record(&[&["start", "--version", "1"], &BY_HAND[..]].concat()).expect(0).shows("record 1");
     down(&server, Step::RefsForPush);
     let end = [&["finish", "--status", "success"], &BY_HAND[..]].concat();
     env.deploy_record(&end).expect(3).says("SPOOLED");
     server.clear_faults();
-    in_job(&mut env);
+    in_job(&mut env, job);
     env.deploy_record(&["record", "-e", "staging", "--version", "1", "--status", "success"]).expect(0);
     by_hand(&server, &mut env);
     env.deploy_record(&["replay"]).expect(0).shows("record 3");
@@ -136,12 +140,12 @@ fn an_end_says_of_its_place_what_the_start_says_that_waited_with_it() {
     for is_replayed in [false, true] {
         let server = GitServer::http();
         let mut env = TestEnv::gitlab_job(&server);
-        by_hand(&server, &mut env);
+        let job = by_hand(&server, &mut env);
         down(&server, Step::Any);
         env.deploy_record(&[&["start", "--version", "1"], &BY_HAND[..]].concat()).expect(0).shows("spooled");
         let end = [&["finish", "--status", "success"], &BY_HAND[..]].concat();
         server.clear_faults();
-        in_job(&mut env);
+        in_job(&mut env, job);
         env.deploy_record(&["record", "-e", "staging", "--version", "1", "--status", "success"]).expect(0);
         by_hand(&server, &mut env);
         if is_replayed {

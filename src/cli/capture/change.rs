@@ -23,9 +23,13 @@ pub(super) enum Comparison {
 }
 
 impl Comparison {
-    /// Whether the commit is known to come after what runs there.
-    pub fn descends(&self) -> bool {
-        matches!(self, Comparison::Made(compared) if compared.descends)
+    /// Whether the commit may be older than what runs there.
+    pub fn may_precede(&self) -> bool {
+        match self {
+            Comparison::First => false,
+            Comparison::Made(compared) => compared.may_precede && !compared.descends,
+            Comparison::Impossible(_) => true,
+        }
     }
 }
 
@@ -107,8 +111,9 @@ impl Delivery {
     pub(super) fn change(&self, comparison: &Comparison, settings: &Settings) -> Change {
         let unknown = |words: &str| Paths::Unknown(words.to_owned());
         let (paths, addresses, lacks_authors) = match comparison {
-            Comparison::Impossible(because) => (unknown(because), Vec::new(), true),
-            Comparison::First => (self.all_paths(settings), self.own_address(settings), false),
+            // of another project's code nobody here knows the authors
+            Comparison::Impossible(because) => (unknown(because), Vec::new(), !self.is_other_project),
+            Comparison::First => (self.all_paths(settings), self.own_addresses(settings), false),
             Comparison::Made(compared) => {
                 let paths = compared.paths.clone().map(Paths::Since);
                 let paths = paths.unwrap_or_else(|| unknown("history is too short to compare with what runs there"));
@@ -117,7 +122,9 @@ impl Delivery {
         };
         let people = &settings.config.rules.people;
         let mut authors: Vec<_> = addresses.iter().map(|address| Author { login: people.login(address) }).collect();
-        authors.dedup();
+        if self.is_other_project {
+            authors.push(Author { login: None });
+        }
         Change { paths, authors, lacks_authors }
     }
 
@@ -137,11 +144,9 @@ impl Delivery {
         }
     }
 
-    fn own_address(&self, settings: &Settings) -> Vec<String> {
-        let commit = self.commit.as_ref();
-        let address =
-            settings.checkout.as_ref().zip(commit).and_then(|(checkout, commit)| checkout.author_address(&commit.sha));
-        address.into_iter().collect()
+    fn own_addresses(&self, settings: &Settings) -> Vec<String> {
+        let commit = self.commit.as_ref().filter(|_| !self.is_other_project);
+        settings.checkout.as_ref().zip(commit).map(|(checkout, commit)| checkout.addresses(&commit.sha)).unwrap_or_default()
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::DeliveryArgs;
 use crate::ci::CiFacts;
-use crate::cli::context::Context;
 use crate::cli::exit::Failure;
 use crate::core::record::{Commit, CommitId, Line, Strength};
 use crate::repo::Checkout;
@@ -11,7 +10,6 @@ use anyhow::anyhow;
 /// The commit that is delivered, and how strongly it is known.
 pub(super) fn find(
     args: &DeliveryArgs,
-    ctx: &Context,
     ci: Option<&CiFacts>,
     checkout: Option<&Checkout>,
 ) -> Result<(Option<Commit>, Strength), Failure> {
@@ -20,16 +18,11 @@ pub(super) fn find(
     let (sha, mut strength) = match (&args.commit, &of_job) {
         (Some(text), _) => (Some(resolve(text, checkout)?), Strength::Asserted),
         (None, Some(sha)) if head.as_ref() == Some(sha) => (Some(sha.clone()), Strength::Observed),
-        (None, Some(sha)) => {
-            if let Some(head) = &head {
-                ctx.ui.warn(&format!(
-                    "the checkout stands at {}, the job is for {}; recording the job's",
-                    head.short(),
-                    sha.short()
-                ));
-            }
-            (Some(sha.clone()), Strength::Asserted)
-        }
+        (None, Some(sha)) => match &head {
+            // a variable that names a commit which may go ahead would let another one through
+            Some(head) => return Err(contradiction(sha, head)),
+            None => (Some(sha.clone()), Strength::Asserted),
+        },
         (None, None) => (head, Strength::Observed),
     };
     let Some(sha) = sha else { return Ok((None, strength)) };
@@ -41,10 +34,16 @@ pub(super) fn find(
     let is_jobs = of_job.as_ref() == Some(&sha);
     commit.branch = if is_jobs { ci.and_then(|ci| ci.branch.clone()) } else { None };
     commit.tag = if is_jobs { ci.and_then(|ci| ci.tag.clone()) } else { None };
-    if ci.is_none() && args.commit.is_none() {
+    if ci.is_none() && checkout.and_then(Checkout::head).as_ref() == Some(&sha) {
         commit.branch = checkout.and_then(Checkout::branch);
     }
     Ok((Some(commit), strength))
+}
+
+fn contradiction(sha: &CommitId, head: &CommitId) -> Failure {
+    Failure::usage(anyhow!("ci-contradiction: CI_COMMIT_SHA is `{sha}`, but the checkout stands at `{head}`"))
+        .hint("if the job's script checks out another commit on purpose, name the one that is delivered with --commit")
+        .hint("if a variable of the pipeline sets CI_COMMIT_SHA, remove it")
 }
 
 /// Whether the code that is delivered is another project's than the pipeline's, or than the repository's at hand.

@@ -5,7 +5,9 @@ use super::{Delivery, Progress};
 use crate::cli::context::Context;
 use crate::cli::settings::Settings;
 use crate::core::gate::{self, Change, Code, Decision, Direction, Effect, Facts, LogFacts};
-use crate::core::record::{ApprovalSource, ClassName, Delivered, Finding, Kind, Line, Record, Rollback, Strength, Time};
+use crate::core::record::{
+    ApprovalSource, ClassName, Delivered, Finding, Kind, Line, Name, Record, Rollback, Status, Strength, Time,
+};
 use crate::core::state::{Place, PlaceKey, State};
 use crate::http::Deadline;
 use crate::recorder::{Known, RecordError, Wanted};
@@ -46,7 +48,7 @@ const SAID_ELSEWHERE: &[Code] = &[
 impl Delivery {
     /// The start of this deployment on top of this log, if the gate lets it through, else the refusal. A job that deployed the same
     /// before gets the next attempt, so that a second run in one job is a second deployment and not taken for a repetition of the
-    /// first; unless that one is open and may be this very one.
+    /// first; unless that one is open, is signed by `own_open`, and so is this very one.
     ///
     /// # Errors
     /// Where the log can't be read.
@@ -54,13 +56,13 @@ impl Delivery {
         &self,
         known: &Known,
         at: Time,
-        may_be_open: bool,
+        own_open: Option<&Name>,
         ctx: &Context,
         settings: &Settings,
     ) -> Result<Start, RecordError> {
         let standing = self.standing(known, ctx, settings)?;
         let mut record = self.record_at(&standing, known.state(), Progress::begun(at), settings);
-        if may_be_open && let Some(begun) = begun_before(&record, known.state()) {
+        if let Some(begun) = own_open.map(|signer| begun_before(&record, signer, known)).transpose()?.flatten() {
             return Ok(Start { record: begun, decision: None });
         }
         let decision = self.decide_at(&standing, known, ctx, settings)?;
@@ -76,12 +78,22 @@ impl Delivery {
     ///
     /// # Errors
     /// Where the log can't be read.
-    pub fn record(&self, known: &Known, progress: Progress, ctx: &Context, settings: &Settings) -> Result<Record, RecordError> {
+    pub fn record(
+        &self,
+        known: &Known,
+        progress: Progress,
+        ctx: &Context,
+        settings: &Settings,
+    ) -> Result<(Record, Decision), RecordError> {
         let standing = self.standing(known, ctx, settings)?;
         let mut record = self.record_at(&standing, known.state(), progress, settings);
         let decision = self.decide_at(&standing, known, ctx, settings)?;
         self.apply(&mut record, &decision, standing.place.as_ref(), settings);
-        Ok(record)
+        if !decision.is_allowed() && progress.status != Status::Canceled {
+            // what nobody could stop any more is for another person to look at
+            record.follow_up = record.follow_up.or_else(|| Some(gate::follow_up(&settings.config.rules, ctx.now())));
+        }
+        Ok((record, decision))
     }
 
     /// What the gate makes of it on top of this log.
@@ -114,11 +126,13 @@ impl Delivery {
     /// What the gate makes of it where the log can't be reached.
     pub fn decide_without_log(&self, copy: Option<&Place>, because: &str, ctx: &Context, settings: &Settings) -> Decision {
         let change = self.change_since_unknown("what runs there, only the log knows", settings);
-        let known = copy.map(|place| Direction::of(Some(place), &self.version, self.sha()));
+        let known = copy.map(|place| (Direction::of(Some(place), &self.version, self.sha()), place.has_dropped_good()));
         let sha = self.sha().zip(settings.checkout.as_ref());
         let branch = self.commit.as_ref().and_then(|commit| commit.branch.as_ref()).map(Line::as_str);
         let direction = match known {
-            Some(known @ (Direction::Back | Direction::Again)) => known,
+            Some((known @ (Direction::Back | Direction::Again), _)) => known,
+            // the copy has all versions that ever went well there, and this is none of them
+            Some((_, false)) => Direction::Unknown,
             _ if sha.is_some_and(|(sha, checkout)| checkout.is_behind(sha, branch)) => Direction::MaybeBack,
             _ => Direction::Unknown,
         };
@@ -190,13 +204,12 @@ impl Delivery {
         Ok(self.ask(&standing.key, &change, &log, ctx, settings))
     }
 
-    /// Where it goes from what runs there. The history is read only for what does not come after that, and may have gone out of the
-    /// state.
+    /// Where it goes from what runs there. The history is read only for what may be older than that, and have gone out of the state.
     fn direction(&self, standing: &Standing, known: &Known) -> Result<Direction, RecordError> {
         let place = standing.place.as_ref();
         let direction = Direction::of(place, &self.version, self.sha());
         match (direction, place.filter(|place| place.has_dropped_good()), self.sha()) {
-            (Direction::Forward, Some(place), Some(sha)) if !standing.comparison.descends() => {
+            (Direction::Forward, Some(place), Some(sha)) if standing.comparison.may_precede() => {
                 Ok(Direction::to_version_of(place, known.first_success(&standing.key, sha)?))
             }
             _ => Ok(direction),
@@ -211,13 +224,21 @@ impl Delivery {
             place,
             version: &self.version,
             commit: self.sha(),
-            branch: self.commit.as_ref().and_then(|commit| commit.branch.as_ref()).map(Line::as_str),
+            branches: &self.branches(settings),
             actor: self.actor.as_ref(),
             change,
             said: &self.said,
             log,
         };
         gate::decide(&facts, &settings.config.rules)
+    }
+
+    /// The branches that it may be deployed from: the one that is known, and those that stand at the commit.
+    fn branches(&self, settings: &Settings) -> Vec<String> {
+        let commit = self.commit.as_ref().filter(|_| !self.is_other_project);
+        let known = commit.and_then(|commit| commit.branch.as_ref()).map(ToString::to_string);
+        let standing = settings.checkout.as_ref().zip(commit).map(|(checkout, commit)| checkout.branches_at(&commit.sha));
+        known.into_iter().chain(standing.unwrap_or_default()).collect()
     }
 
     /// Writes into the record what the gate decided.
@@ -267,28 +288,45 @@ impl Delivery {
     }
 }
 
-/// The same start, where this job has recorded it and it is open.
-fn begun_before(record: &Record, state: Option<&State>) -> Option<Record> {
-    let state = state?;
-    let place = PlaceKey::of(record).and_then(|key| state.place(&key))?;
-    let kinds = [Kind::Deployment, Kind::Rollback].into_iter();
-    let candidates = kinds.map(|kind| Record { kind, ..record.clone() });
-    candidates.into_iter().find(|record| {
-        let seq = state.recorded_by_job(record);
-        seq.is_some_and(|seq| place.open.iter().any(|open| open.seq == seq))
-    })
+/// The same start, where this job has recorded it, with this key, and it is open. Anybody else could have written it down before the
+/// gate was asked.
+fn begun_before(record: &Record, signer: &Name, known: &Known) -> Result<Option<Record>, RecordError> {
+    let Some(state) = known.state() else { return Ok(None) };
+    let Some(place) = PlaceKey::of(record).and_then(|key| state.place(&key)) else { return Ok(None) };
+    for kind in [Kind::Deployment, Kind::Rollback] {
+        let mut candidate = Record { kind, ..record.clone() };
+        let is_open = |seq| place.open.iter().any(|open| open.seq == seq);
+        if seek_attempt(&mut candidate, state, is_open)
+            && let Some(seq) = state.recorded_by_job(&candidate)
+        {
+            let found = known.find_start(seq)?.record;
+            let is_own = |found: &Record| found.late.as_ref().map_or(&found.signer, |late| &late.signer) == signer;
+            return Ok(found.filter(is_own).map(|_| candidate));
+        }
+    }
+    Ok(None)
 }
 
 /// Gives a deployment that the same job recorded before the next free number.
 fn next_attempt(record: &mut Record, state: Option<&State>) {
-    let Some(state) = state else { return };
+    if let Some(state) = state {
+        seek_attempt(record, state, |_| false);
+    }
+}
+
+/// Counts the attempts that the same job recorded, up to one that is meant, or else to the next free number; whether one is meant.
+fn seek_attempt(record: &mut Record, state: &State, is_meant: impl Fn(u64) -> bool) -> bool {
     let mut attempt = 1;
-    while state.recorded_by_job(record).is_some() {
+    while let Some(seq) = state.recorded_by_job(record) {
+        if is_meant(seq) {
+            return true;
+        }
         attempt += 1;
         if let Some(job) = &mut record.job {
             job.attempt = Some(attempt);
         }
     }
+    false
 }
 
 /// The record of an attempt that was turned away: it never began.

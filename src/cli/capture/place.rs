@@ -42,7 +42,7 @@ impl Target {
 }
 
 /// The project; one that is only known by its path has the number that the log knows for that path.
-pub(super) fn project_in(project: Option<Project>, state: Option<&State>) -> Option<Project> {
+pub fn project_in(project: Option<Project>, state: Option<&State>) -> Option<Project> {
     let mut project = project?;
     if let (None, Some(path)) = (project.id, &project.path) {
         project.id = state.and_then(|state| state.project_at(path));
@@ -83,7 +83,9 @@ pub(super) fn environment(args: &DeliveryArgs, ctx: &Context, settings: &Setting
 pub fn not_recorded(args: &DeliveryArgs, settings: &Settings) -> Option<String> {
     let environment = settings.ci.as_ref()?.environment.as_ref()?;
     let is_jobs_own = args.environment.as_deref().is_none_or(|name| name == environment.name.as_str());
-    if is_jobs_own && !environment.is_deployment() {
+    // who names an environment that the policy names means it, whatever a variable says of the job
+    let is_meant = args.environment.as_ref().is_some_and(|name| settings.config.environments.contains_key(name));
+    if is_jobs_own && !is_meant && !environment.is_deployment() {
         let action = environment.action.as_deref().unwrap_or_default();
         return Some(format!("the job's environment action is `{action}`, so this is no deployment"));
     }
@@ -107,7 +109,13 @@ pub(super) fn service(args: &DeliveryArgs, settings: &Settings) -> Result<Option
     let services = &settings.config.rules.services;
     let names = || services.keys().map(Name::as_str).collect::<Vec<_>>();
     match given {
-        Some(name) if services.is_empty() || services.contains_key(&name) => Ok(Some(name)),
+        Some(name) if services.is_empty() => match &settings.config.service {
+            Some(own) if *own != name => {
+                Err(Failure::usage(anyhow!("--service: `{name}` is not `{own}`, the service in `.deploy-record.yml`")))
+            }
+            _ => Ok(Some(name)),
+        },
+        Some(name) if services.contains_key(&name) => Ok(Some(name)),
         Some(name) => {
             let near = nearest::of(name.as_str(), names()).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
             Err(Failure::usage(anyhow!("--service: `{name}` is none of {} in `.deploy-record.yml`{near}", names().join(", "))))

@@ -52,14 +52,17 @@ impl SaidArgs {
     /// What flags, variables and the commit say.
     pub(super) fn said(&self, args: &DeliveryArgs, commit: Option<&CommitId>, checkout: Option<&Checkout>) -> Said {
         let trailer = |name| checkout.zip(commit).and_then(|(checkout, commit)| checkout.trailer(commit, name));
+        // what makes it stricter counts in what a merge brings, too; what makes it less strict only where the deployer sees it
+        let merged = || checkout.zip(commit).and_then(|(checkout, commit)| checkout.merged_trailer(commit, EMERGENCY));
         let said = |reason: Option<&str>| Saying { place: "--emergency".to_owned(), reason: reason.and_then(Text::clean) };
         let by_flag = match &self.emergency {
             Some(Emergency::Yes) => Some(said(None)),
             Some(Emergency::Because(reason)) => Some(said(Some(reason))),
             Some(Emergency::No) | None => None,
         };
-        let by_trailer =
-            trailer(EMERGENCY).map(|reason| Saying { place: format!("trailer {EMERGENCY}"), reason: Text::clean(&reason) });
+        let by_trailer = trailer(EMERGENCY)
+            .or_else(merged)
+            .map(|reason| Saying { place: format!("trailer {EMERGENCY}"), reason: Text::clean(&reason) });
         let break_glass = self.break_glass.clone().or_else(|| trailer(BREAK_GLASS));
         Said {
             emergency: by_flag.into_iter().chain(by_trailer).collect(),

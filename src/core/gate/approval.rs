@@ -25,6 +25,7 @@ pub(super) fn judge(candidate: &Candidate, facts: &Facts, rules: &Rules, class: 
     let checked = binding(candidate, facts)
         .and_then(|()| standing(candidate))
         .and_then(|()| age(approval, facts, rules, class))
+        .and_then(|()| still_open(candidate))
         .and_then(|()| role(candidate, rules))
         .and_then(|()| other_person(approval, facts, rules));
     match checked {
@@ -76,6 +77,14 @@ fn standing(candidate: &Candidate) -> Result<(), Doubt> {
     match candidate.used_by {
         Some(seq) => Err((Code::ApprovalUsed, format!("it was used up by the deployment that succeeded, record {seq}"))),
         None => Ok(()),
+    }
+}
+
+/// That the log counts it among those that can be used: what went out of that list for whatever reason does not come back.
+fn still_open(candidate: &Candidate) -> Result<(), Doubt> {
+    match candidate.is_open {
+        true => Ok(()),
+        false => Err((Code::ApprovalUsed, "the log does not have it among those that can still be used".to_owned())),
     }
 }
 
@@ -165,13 +174,13 @@ fn compare(approver: &Person, facts: &Facts) -> Option<Doubt> {
     }
     let by_actor = facts.actor.and_then(|actor| is_same_person(actor, approver));
     match by_actor {
+        Some(true) => Some((Code::ApprovalByActor, "the approver runs the deployment".to_owned())),
         _ if is_automated && known == 0 => {
             let words = "nobody started this run, and no author of the change is known to compare the approver with";
             Some((Code::ApprovalNotProven, words.to_owned()))
         }
         _ if is_automated => None,
         Some(false) => None,
-        Some(true) => Some((Code::ApprovalByActor, "the approver runs the deployment".to_owned())),
         None => Some((
             Code::ApprovalNotProven,
             "it can't be told whether the approver is another person than the one who runs this".to_owned(),
@@ -184,12 +193,14 @@ fn author_doubt(approver: &Person, change: &Change) -> Option<Doubt> {
     wrote_it.then(|| (Code::ApprovalByAuthor, "the approver is an author of the change".to_owned()))
 }
 
-/// Whether two are one, by GitLab's number where both have it, else by login; `None` where they can't be compared.
+/// Whether two are one: by GitLab's number or by login, whichever is the same; `None` where they have neither in common.
 pub fn is_same_person(one: &Person, other: &Person) -> Option<bool> {
-    match (one.id.zip(other.id), one.login.as_ref().zip(other.login.as_ref())) {
-        (Some((one, other)), _) => Some(one == other),
-        (None, Some((one, other))) => Some(one.as_str().eq_ignore_ascii_case(other.as_str())),
+    let by_number = one.id.zip(other.id).map(|(one, other)| one == other);
+    let logins = one.login.as_ref().zip(other.login.as_ref());
+    let by_login = logins.map(|(one, other)| one.as_str().eq_ignore_ascii_case(other.as_str()));
+    match (by_number, by_login) {
         (None, None) => None,
+        (number, login) => Some(number == Some(true) || login == Some(true)),
     }
 }
 

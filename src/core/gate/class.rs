@@ -10,6 +10,8 @@ const MOST_PATHS: usize = 3;
 /// The class, why, and what was found on the way.
 pub(super) struct Judged {
     pub name: ClassName,
+    /// Whether it would be an emergency without breaking the glass.
+    pub is_said: bool,
     pub because: Vec<Line>,
     pub findings: Vec<Finding>,
 }
@@ -31,8 +33,9 @@ pub(super) fn of(facts: &Facts, rules: &Rules) -> Judged {
         Paths::Unknown(_) => find(Code::ChangeUnknown, &sensitive),
         Paths::Since(_) | Paths::All(_) => find(Code::Sensitive, &sensitive),
     }
+    let is_said = emergency.len() > usize::from(facts.said.break_glass.is_some());
     let because = emergency.iter().chain(&sensitive).filter_map(|reason| Line::clean(reason)).collect();
-    Judged { name, because, findings }
+    Judged { name, is_said, because, findings }
 }
 
 fn emergency(facts: &Facts, rules: &Rules) -> Vec<String> {
@@ -40,8 +43,8 @@ fn emergency(facts: &Facts, rules: &Rules) -> Vec<String> {
         Some(reason) => format!("{}: {}", saying.place, reason.first_line()),
         None => saying.place.clone(),
     });
-    let pattern = facts.branch.and_then(|branch| rules.emergency.branches.iter().find(|pattern| pattern.is_match(branch)));
-    let by_branch = pattern.zip(facts.branch).map(|(pattern, branch)| format!("branch {branch} ({pattern})"));
+    let pattern_of = |branch: &String| rules.emergency.branches.iter().find(|pattern| pattern.is_match(branch));
+    let by_branch = facts.branches.iter().find_map(|branch| Some(format!("branch {branch} ({})", pattern_of(branch)?)));
     let by_glass = facts.said.break_glass.as_ref().map(|reason| format!("--break-glass: {}", reason.first_line()));
     said.chain(by_branch).chain(by_glass).collect()
 }

@@ -1,10 +1,11 @@
 //! The decision: every rule is asked in its turn, and what it finds is put together.
 
 use super::approval::{self, Verdict};
-use super::{Code, Decision, Direction, Effect, Facts, Finding, LogFacts, class};
+use super::{Code, Decision, Direction, Effect, Facts, Finding, LogFacts, Paths, class};
 use crate::core::policy::{ApprovalFor, FourEyes, Overdue, Rules, Unreachable};
 use crate::core::record::{BreakGlass, Class, ClassName, FollowUp, Line, Override, Text, Time};
 use crate::core::state::OpenReview;
+use chrono::{DateTime, Utc};
 
 /// Decides.
 pub fn decide(facts: &Facts, rules: &Rules) -> Decision {
@@ -17,6 +18,7 @@ pub fn decide(facts: &Facts, rules: &Rules) -> Decision {
         findings: class.findings,
         overrides: Vec::new(),
         breaks_glass: false,
+        is_emergency: class.is_said,
     };
     if !rules.are_written {
         gate.find(
@@ -49,6 +51,12 @@ pub fn decide(facts: &Facts, rules: &Rules) -> Decision {
     }
 }
 
+/// The review that is owed of something that happens now.
+pub fn follow_up(rules: &Rules, now: DateTime<Utc>) -> FollowUp {
+    let due = Some(Time::new(rules.calendar.due(rules.follow_up.within, now)));
+    FollowUp { due, assignee: rules.follow_up.assignee.clone(), ..FollowUp::default() }
+}
+
 /// A decision that is being made.
 struct Gate<'a> {
     facts: &'a Facts<'a>,
@@ -59,6 +67,8 @@ struct Gate<'a> {
     overrides: Vec<Override>,
     /// Whether something stood in the way that only breaking the glass overrides.
     breaks_glass: bool,
+    /// Whether it is an emergency also without breaking the glass.
+    is_emergency: bool,
 }
 
 impl Gate<'_> {
@@ -68,12 +78,13 @@ impl Gate<'_> {
 
     /// Finds something that stops what goes forward, unless somebody breaks the glass.
     fn stop(&mut self, code: Code, seq: Option<u64>, message: String) {
-        let effect = match (self.goes_forward(), self.facts.said.break_glass.clone()) {
+        let effect = match (self.goes_forward(), &self.facts.said.break_glass) {
             (false, _) => Effect::Says,
             (true, None) => Effect::Refuses,
-            (true, Some(reason)) => {
+            (true, Some(_)) => {
                 self.breaks_glass = true;
-                self.override_rule(code, reason);
+                // the reason is in the record once, however many rules there are
+                Text::clean("break-glass").into_iter().for_each(|reason| self.override_rule(code, reason));
                 Effect::Overridden
             }
         };
@@ -131,7 +142,7 @@ impl Gate<'_> {
         let rules = self.rules;
         for freeze in rules.freezes.iter().filter(|freeze| freeze.is_on(now, environment, &rules.calendar)) {
             let message = format!("a freeze is on: {freeze} {}", rules.calendar.zone);
-            if self.class == ClassName::Emergency && self.goes_forward() {
+            if self.is_emergency && self.goes_forward() {
                 self.facts.emergency_reason().into_iter().for_each(|reason| self.override_rule(Code::Freeze, reason));
                 self.find(Code::Freeze, Effect::Overridden, message);
             } else {
@@ -210,6 +221,10 @@ impl Gate<'_> {
         if self.rules.approval.four_eyes != FourEyes::Before {
             return;
         }
+        if matches!(self.facts.change.paths, Paths::All(_)) {
+            let words = "nothing runs there yet: only the author of the newest commit is compared with the approver";
+            self.find(Code::AuthorUnmapped, Effect::Says, words);
+        }
         let unmapped = self.facts.change.authors.iter().filter(|author| author.login.is_none()).count();
         if unmapped > 0 {
             let words =
@@ -239,16 +254,16 @@ impl Gate<'_> {
         let by_one = approval.is_some_and(|verdict| verdict.is_by_one) && self.rules.approval.four_eyes == FourEyes::After;
         // whether it was a rollback at all is for somebody to look at
         let is_doubtful = self.direction == Direction::MaybeBack && self.class != ClassName::Routine;
-        if !(self.goes_forward() && (is_emergency || by_one)) && break_glass.is_none() && !is_doubtful {
+        let is_owed = is_emergency || by_one || !self.overrides.is_empty();
+        if !(self.goes_forward() && is_owed) && break_glass.is_none() && !is_doubtful {
             return None;
         }
-        let calendar = &self.rules.calendar;
-        let due = calendar.due(self.rules.follow_up.within, self.facts.now);
-        let said = approval.and_then(|verdict| verdict.follow_up.clone());
-        let assignee = self.rules.follow_up.assignee.clone();
-        let by = assignee.as_ref().map(|login| format!(" by {login}")).unwrap_or_default();
-        self.find(Code::ReviewDue, Effect::Says, format!("a review by another person is due{by}: {}", calendar.readable(due)));
-        Some(FollowUp { due: Some(Time::new(due)), assignee, note: said, ..FollowUp::default() })
+        let note = approval.and_then(|verdict| verdict.follow_up.clone());
+        let follow_up = FollowUp { note, ..follow_up(self.rules, self.facts.now) };
+        let by = follow_up.assignee.as_ref().map(|login| format!(" by {login}")).unwrap_or_default();
+        let due = follow_up.due.map(|due| self.rules.calendar.readable(due.utc())).unwrap_or_default();
+        self.find(Code::ReviewDue, Effect::Says, format!("a review by another person is due{by}: {due}"));
+        Some(follow_up)
     }
 }
 

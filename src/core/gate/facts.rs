@@ -19,8 +19,8 @@ pub struct Facts<'a> {
     pub version: &'a Line,
     /// The commit.
     pub commit: Option<&'a CommitId>,
-    /// The branch that it is deployed from.
-    pub branch: Option<&'a str>,
+    /// The branches that it may be deployed from.
+    pub branches: &'a [String],
     /// Who runs it.
     pub actor: Option<&'a Person>,
     /// What is new since what runs there.
@@ -183,6 +183,8 @@ pub struct Candidate {
     pub signer: Option<Name>,
     /// What it says about the review afterwards.
     pub follow_up: Option<FollowUp>,
+    /// Whether the log's state has it among those that can be used.
+    pub is_open: bool,
     /// The record of the deployment that used it up.
     pub used_by: Option<u64>,
     /// Whether the same person withdrew it.
@@ -209,7 +211,7 @@ impl Facts<'_> {
             newer: Default::default(),
         };
         let place = Some(self.place.clone());
-        Some(Candidate { approval, place, signer: None, follow_up: None, used_by: None, is_withdrawn: false })
+        Some(Candidate { approval, place, signer: None, follow_up: None, is_open: true, used_by: None, is_withdrawn: false })
     }
 
     /// Where it goes from what runs there.
@@ -221,7 +223,6 @@ impl Facts<'_> {
 
     /// Why it is an emergency, in the words of whoever said so.
     pub fn emergency_reason(&self) -> Option<Text> {
-        let given = self.said.emergency.iter().find_map(|saying| saying.reason.clone());
-        given.or_else(|| self.said.break_glass.clone()).or_else(|| Text::clean("emergency"))
+        self.said.emergency.iter().find_map(|saying| saying.reason.clone()).or_else(|| Text::clean("emergency"))
     }
 }

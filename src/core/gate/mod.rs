@@ -11,7 +11,7 @@ mod facts;
 mod tests;
 
 pub use approval::{is_same_person, may_approve};
-pub use decide::decide;
+pub use decide::{decide, follow_up};
 pub use facts::{Author, Candidate, Change, Direction, Facts, LogFacts, Paths, Said, Saying};
 
 use crate::core::record::shape::choice;

@@ -377,24 +377,8 @@ impl Inspection<'_> {
     }
 
     fn check_role(&mut self, record: &Record) {
-        let provenance = record.provenance.as_ref();
-        let (person, strength) = match record.kind {
-            Kind::Approval => (record.approver.as_ref(), provenance.and_then(|known| known.approval)),
-            Kind::Review => (record.reviewer.as_ref(), provenance.and_then(|known| known.actor)),
-            Kind::Resolution | Kind::Annotation => (record.by.as_ref(), provenance.and_then(|known| known.actor)),
-            Kind::Deployment | Kind::Rollback | Kind::Refusal | Kind::Access | Kind::Recovery => return,
-        };
-        let login = person.and_then(|person: &Person| person.login.as_ref());
-        // whoever appends what waited in a spool only carries it
-        let signer = record.late.as_ref().map_or(&record.signer, |late| &late.signer);
-        let is_pipeline = signer.as_str().starts_with("ci:");
-        let own_hand = !is_pipeline && login == Some(signer);
-        let proven = matches!(strength, Some(Strength::Fetched | Strength::Attested));
-        let may_sign = own_hand || (is_pipeline && proven);
-        if !may_sign {
-            let login = login.map_or("nobody", |login| login.as_str());
-            let kind = record.kind;
-            self.add(Code::SignerRole, format!("`{signer}` signed a record of kind `{kind}` for `{login}`"));
+        if let Err(problem) = check_role(record) {
+            self.add(Code::SignerRole, problem);
         }
     }
 
@@ -416,6 +400,28 @@ impl Inspection<'_> {
         }
         Some(trailers.state)
     }
+}
+
+/// That whoever signed this may sign such a record for the person whom it names; a claim is signed by its own signer.
+pub(super) fn check_role(record: &Record) -> Result<(), String> {
+    let provenance = record.provenance.as_ref();
+    let (person, strength) = match record.kind {
+        Kind::Approval => (record.approver.as_ref(), provenance.and_then(|known| known.approval)),
+        Kind::Review => (record.reviewer.as_ref(), provenance.and_then(|known| known.actor)),
+        Kind::Resolution | Kind::Annotation => (record.by.as_ref(), provenance.and_then(|known| known.actor)),
+        Kind::Deployment | Kind::Rollback | Kind::Refusal | Kind::Access | Kind::Recovery => return Ok(()),
+    };
+    let login = person.and_then(|person: &Person| person.login.as_ref());
+    // whoever appends what waited in a spool only carries it
+    let signer = record.late.as_ref().map_or(&record.signer, |late| &late.signer);
+    let is_pipeline = signer.as_str().starts_with("ci:");
+    let own_hand = !is_pipeline && login == Some(signer);
+    let proven = matches!(strength, Some(Strength::Fetched | Strength::Attested));
+    if own_hand || (is_pipeline && proven) {
+        return Ok(());
+    }
+    let (kind, login) = (record.kind, login.map_or("nobody", |login| login.as_str()));
+    Err(format!("`{signer}` signed a record of kind `{kind}` for `{login}`"))
 }
 
 /// The id that git gives these bytes as a blob (gitformat-loose(5)).

@@ -3,7 +3,7 @@
 //! A claim is the record without its place in the log (`seq`, `prev`, `prev_here`, and `log` where that was not known), signed by
 //! whoever made it, namespace `deploy-record-spool`. The record that is appended in its stead carries it in `late` and must say the same.
 
-use super::entry::Trust;
+use super::entry::{Trust, check_role};
 use crate::core::record::json::{self, Json};
 use crate::core::record::shape::FieldType as _;
 use crate::core::record::{Base64, Digest, Id, Late, Record, Text, kinds};
@@ -47,6 +47,8 @@ impl Claim {
             return Err(format!("it is {} bytes long; a claim has at most {LARGEST_CLAIM}", bytes.len()));
         }
         let record = read(bytes)?;
+        // a log that had it could not be gone on with
+        check_role(&record).map_err(|problem| format!("the claim: {problem} (signer-role)"))?;
         let late = Late {
             at: record.recorded_at,
             signer: record.signer.clone(),

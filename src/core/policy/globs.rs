@@ -91,7 +91,7 @@ fn matcher(pattern: &str, text: &str) -> Result<GlobMatcher, String> {
     glob.map(|glob| glob.compile_matcher()).map_err(|error| format!("`{text}` is no pattern: {}", error.kind()))
 }
 
-/// A pattern for branches: `*` stands for any characters, slashes too.
+/// A pattern for branches: `*` stands for any characters, slashes too; capitals don't matter.
 #[derive(Debug, Clone)]
 pub struct BranchPattern(GlobMatcher);
 
@@ -115,7 +115,7 @@ impl FromStr for BranchPattern {
         if text.is_empty() || has_braces(text) {
             return Err(format!("`{text}` is no pattern for branches, such as `hotfix/*`"));
         }
-        let glob = GlobBuilder::new(text).literal_separator(false).backslash_escape(true).build();
+        let glob = GlobBuilder::new(text).literal_separator(false).case_insensitive(true).backslash_escape(true).build();
         glob.map(|glob| BranchPattern(glob.compile_matcher()))
             .map_err(|error| format!("`{text}` is no pattern: {}", error.kind()))
     }
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn a_branch_pattern_goes_over_slashes() {
         let pattern: BranchPattern = "hotfix/*".parse().expect("pattern");
-        assert!(pattern.is_match("hotfix/pay") && pattern.is_match("hotfix/2026/pay"));
+        assert!(pattern.is_match("hotfix/pay") && pattern.is_match("hotfix/2026/pay") && pattern.is_match("Hotfix/pay"));
         assert!(!pattern.is_match("hotfix") && !pattern.is_match("my-hotfix/pay"));
         assert_eq!(pattern.to_string(), "hotfix/*");
         assert!("".parse::<BranchPattern>().is_err());

@@ -241,11 +241,11 @@ impl Rules {
         self.environments.get(environment).copied().unwrap_or(ApprovalFor::Sensitive)
     }
 
-    /// Whether a rule may ask for an approval.
+    /// Whether a rule may ask for an approval. An environment that is not named asks for one of what is sensitive.
     pub fn may_ask(&self) -> bool {
         let asks = |asked: &ApprovalFor| *asked != ApprovalFor::Never;
-        // an environment that is not named asks for one of what is sensitive
-        self.environments.is_empty() || self.environments.values().any(asks)
+        let is_watched = !self.sensitive.is_empty() || !self.emergency.branches.is_empty();
+        is_watched || self.environments.is_empty() || self.environments.values().any(asks)
     }
 }
 

@@ -15,7 +15,7 @@ pub use rendered::Rendered;
 use crate::core::checkpoint::Checkpoint;
 use crate::core::record::shape::{FieldError, FieldType as _};
 use crate::core::record::{
-    CommitId, Digest, Kind, Line, Name, ParseError, Person, Pointer, Project, Record, Status, Time, json,
+    CommitId, Digest, Kind, Line, Name, Outcome, ParseError, Person, Pointer, Project, Record, Status, Time, json,
 };
 use chrono::TimeDelta;
 
@@ -245,10 +245,11 @@ impl State {
         match record.kind {
             Kind::Deployment | Kind::Rollback => self.deliver(record),
             Kind::Approval => self.approve(record),
-            Kind::Review => {
+            Kind::Review if record.outcome == Some(Outcome::Approved) => {
                 let reviewer = record.reviewer.as_ref().and_then(Person::short);
-                self.reviews.retain(|review| !review.is(record.of) || (reviewer.is_some() && reviewer == review.actor));
+                self.reviews.retain(|review| !review.is(record.of) || review.is_by(reviewer.as_ref()));
             }
+            Kind::Review => {}
             Kind::Resolution => self.holds.retain(|hold| !hold.is(record.of)),
             Kind::Annotation => {
                 if record.rollback.as_ref().is_some_and(|rollback| rollback.reason.is_some()) {
@@ -428,7 +429,10 @@ impl Place {
             return;
         }
         let is_it = |good: &Good| good.version == version && good.sha == sha;
-        let first = self.good.iter().find(|good| is_it(good)).map_or(start, |good| good.first);
+        let known = self.good.iter().find(|good| is_it(good)).map(|good| good.first);
+        // a version that had gone out and is put back went well before all that are here: they are not older than it
+        let oldest = self.good.iter().map(|good| good.first).filter(|_| record.kind == Kind::Rollback).min();
+        let first = known.or(oldest).unwrap_or(start);
         self.good.retain(|good| !is_it(good));
         let good = Good { seq: record.seq, first, version: version.clone(), sha: sha.clone(), newer: Default::default() };
         self.good.insert(0, good);
@@ -460,6 +464,11 @@ impl OpenReview {
     /// Whether this record, or its other half, is the one that the number names.
     fn is(&self, seq: Option<u64>) -> bool {
         seq.is_some() && (seq == Some(self.seq) || seq == self.finish)
+    }
+
+    /// Whether this is who ran it.
+    fn is_by(&self, person: Option<&Line>) -> bool {
+        person.zip(self.actor.as_ref()).is_some_and(|(one, other)| one.as_str().eq_ignore_ascii_case(other.as_str()))
     }
 }
 

@@ -135,8 +135,12 @@ fn nobody_reviews_their_own() {
         record.reviewer = Some(Person { login: Name::new(login).ok(), ..Person::default() });
         record
     };
-    assert_eq!(after(&[emergency.clone(), review("ann")]).reviews.len(), 1);
-    assert_eq!(after(&[emergency, review("chen")]).reviews.len(), 0);
+    for own in ["ann", "Ann"] {
+        assert_eq!(after(&[emergency.clone(), review(own)]).reviews.len(), 1, "{own}");
+    }
+    assert_eq!(after(&[emergency.clone(), review("chen")]).reviews.len(), 0);
+    let rejected = Record { outcome: Some(Outcome::Rejected), ..review("chen") };
+    assert_eq!(after(&[emergency, rejected]).reviews.len(), 1);
 }
 
 #[test]
@@ -145,6 +149,19 @@ fn of_two_versions_the_one_that_went_well_there_first_is_older() {
     let state = after(&[version(1, "a"), version(2, "b"), version(3, "a")]);
     let good: Vec<_> = state.places[0].good.iter().map(|good| (good.version.as_str(), good.seq, good.first)).collect();
     assert_eq!(good, [("a", 3, 1), ("b", 2, 2)]);
+}
+
+#[test]
+fn a_version_that_had_gone_out_and_is_put_back_is_no_newer_than_those_that_are_here() {
+    let versions = ["a", "b", "c", "d", "e", "f", "g"];
+    let mut records: Vec<_> =
+        (1..).zip(versions).map(|(seq, version)| deployment(seq, version, Status::Success, None)).collect();
+    let back = Record { kind: Kind::Rollback, ..deployment(8, "a", Status::Success, None) };
+    let first_of_a = |records: &[Record]| after(records).places[0].good[0].first;
+    records.push(back.clone());
+    assert_eq!(first_of_a(&records), 3, "c is the oldest that is here");
+    *records.last_mut().expect("one") = Record { kind: Kind::Deployment, ..back };
+    assert_eq!(first_of_a(&records), 8, "deployed forward, it is new");
 }
 
 #[test]

@@ -87,7 +87,7 @@ impl Writer {
 fn delivery(version: &str, status: Status, finishes: Option<u64>) -> Record {
     let mut record = example(Kind::Deployment);
     (record.finishes, record.status, record.follow_up) = (finishes, Some(status), None);
-    (record.version, record.finishes_id) = (Line::clean(version), None);
+    (record.version, record.finishes_id, record.approval) = (Line::clean(version), None, None);
     if status == Status::Running {
         record.finished_at = None;
     }

@@ -6,12 +6,13 @@ use std::ffi::OsStr;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use tempfile::TempDir;
 
 /// A temporary home with a repository, and the environment in which the program runs there.
 pub struct TestEnv {
     root: TempDir,
-    variables: BTreeMap<String, String>,
+    variables: Mutex<BTreeMap<String, String>>,
 }
 
 /// What a run of the program gave.
@@ -55,7 +56,7 @@ impl TestEnv {
     /// An empty folder.
     pub fn without_repository() -> Self {
         let root = tempfile::Builder::new().prefix("deploy-record-test.").tempdir().expect("a temporary folder");
-        let mut env = TestEnv { root, variables: BTreeMap::new() };
+        let mut env = TestEnv { root, variables: Mutex::default() };
         std::fs::create_dir(env.root.path().join("home")).expect("home");
         std::fs::create_dir(env.path()).expect("work");
         for (name, value) in [
@@ -82,15 +83,40 @@ impl TestEnv {
     }
 
     pub fn set(&mut self, name: &str, value: &str) {
-        self.variables.insert(name.to_owned(), value.to_owned());
+        self.variables().insert(name.to_owned(), value.to_owned());
     }
 
     pub fn unset(&mut self, name: &str) {
-        self.variables.remove(name);
+        self.variables().remove(name);
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.variables().contains_key(name)
+    }
+
+    fn variables(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.variables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes away all that GitLab sets in a job; gives it, for [`TestEnv::enter_job`].
+    pub fn leave_job(&mut self) -> BTreeMap<String, String> {
+        let is_gitlabs = |name: &str| name.starts_with("CI_") || name.starts_with("GITLAB_");
+        let (job, rest) = std::mem::take(&mut *self.variables()).into_iter().partition(|(name, _)| is_gitlabs(name));
+        *self.variables() = rest;
+        job
+    }
+
+    pub fn enter_job(&mut self, job: BTreeMap<String, String>) {
+        self.variables().extend(job);
     }
 
     pub fn commit(&self, message: &str) {
         self.git(&["commit", "--quiet", "--allow-empty", "-m", message]);
+        if self.variables().contains_key("CI_COMMIT_SHA") {
+            // the job is for what it has checked out
+            let sha = self.git(&["rev-parse", "HEAD"]);
+            self.variables().insert("CI_COMMIT_SHA".to_owned(), sha);
+        }
     }
 
     /// Runs real git in the repository; gives its output.
@@ -119,7 +145,7 @@ impl TestEnv {
     /// The program, ready to be started.
     pub fn command(&self, program: &OsStr, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
-        command.args(arguments).env_clear().envs(&self.variables).current_dir(self.path());
+        command.args(arguments).env_clear().envs(&*self.variables()).current_dir(self.path());
         command
     }
 

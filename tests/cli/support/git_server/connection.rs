@@ -9,12 +9,12 @@ use std::ops::ControlFlow;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::Shared;
 use super::backend::Call;
 use super::fault::{Failure, Step};
 use super::http::{BodyLength, Head, Response};
 use super::lock;
 use super::log::Request;
+use super::{Shared, api};
 
 const DENIED: &str = "HTTP Basic: Access denied. If a password was provided for Git authentication, \
     the password was incorrect or you're required to use a token instead of a password. \
@@ -73,7 +73,10 @@ impl<'a> Visit<'a> {
         let length = head.body_length()?;
         let (repository, step) = route(&head);
         let credentials = credentials(&head);
-        let access = credentials.as_ref().and_then(|(user, token)| access(shared, user, token));
+        let access = match step {
+            Some(Step::Api) => api::is_known(shared, &head).then_some(Access::Read),
+            _ => credentials.as_ref().and_then(|(user, token)| access(shared, user, token)),
+        };
         let is_probe = head.method == "POST" && length == BodyLength::Exactly(4);
         let failure = match step {
             Some(step) if access.is_some() && !is_probe => lock(&shared.faults).take(step),
@@ -156,6 +159,9 @@ impl<'a> Visit<'a> {
 
     /// The answer of a server that is well.
     fn respond(&self, body: &[u8]) -> Response {
+        if self.step == Some(Step::Api) {
+            return api::respond(self.shared, &self.head);
+        }
         let (Some(user), Some(access)) = (&self.user, self.access) else {
             return Response::text(401, DENIED).with("WWW-Authenticate", "Basic realm=\"GitLab\"");
         };
@@ -196,6 +202,7 @@ impl<'a> Visit<'a> {
             Some(Step::Fetch) => "application/x-git-upload-pack-result",
             Some(Step::RefsForPush) => "application/x-git-receive-pack-advertisement",
             Some(Step::Push) => "application/x-git-receive-pack-result",
+            Some(Step::Api) => "application/json",
             Some(Step::Any) | None => "application/octet-stream",
         }
     }
@@ -203,6 +210,10 @@ impl<'a> Visit<'a> {
 
 /// The repository's path and what is wanted of it.
 fn route(head: &Head) -> (String, Option<Step>) {
+    // below a relative URL root, too
+    if head.path().contains(&format!("{}/", api::ROOT)) {
+        return (String::new(), Some(Step::Api));
+    }
     let path = head.path().trim_start_matches('/');
     let known = [
         ("GET", "/info/refs", "service=git-upload-pack", Step::RefsForFetch),

@@ -17,6 +17,8 @@ pub enum Step {
     Push,
     /// All of these.
     Any,
+    /// A request of the REST API.
+    Api,
 }
 
 /// What goes wrong.

@@ -7,6 +7,7 @@
 //! one request waits for holds up another. When it is dropped, it ends its connections and its git
 //! processes, then removes its folder.
 
+mod api;
 mod backend;
 mod connection;
 mod fault;
@@ -35,6 +36,7 @@ use fault::Faults;
 use log::Log;
 use tls::Identity;
 
+pub use api::job;
 pub use fault::{Failure, Fault, Step};
 pub use log::Request;
 
@@ -64,6 +66,7 @@ struct Shared {
     read_only_token: String,
     faults: Mutex<Faults>,
     protected: Mutex<Vec<String>>,
+    job: Mutex<Option<serde_json::Value>>,
     action: Mutex<Option<(Step, Action)>>,
     clock_offset: AtomicI64,
     log: Log,
@@ -152,6 +155,11 @@ impl GitServer {
         lock(&self.shared.faults).set_cuts(before, after, seed);
     }
 
+    /// Sets what the API tells of the job whose token asks.
+    pub fn set_job(&self, job: serde_json::Value) {
+        *lock(&self.shared.job) = Some(job);
+    }
+
     /// Lets the hook refuse pushes to a branch, in all repositories, as GitLab does for protected ones.
     pub fn protect(&self, branch: &str) {
         lock(&self.shared.protected).push(format!("refs/heads/{branch}"));
@@ -169,9 +177,10 @@ impl GitServer {
         self.shared.clock_offset.store(seconds, Ordering::SeqCst);
     }
 
-    /// All requests so far, in the order in which their heads arrived.
+    /// All requests of git so far, in the order in which their heads arrived.
     pub fn requests(&self) -> Vec<Request> {
-        self.shared.log.requests()
+        let requests = self.shared.log.requests().into_iter();
+        requests.filter(|request| request.step != Some(Step::Api)).collect()
     }
 
     /// Makes another bare repository, such as `grp/other.git`, and returns its folder.
@@ -200,6 +209,7 @@ impl GitServer {
             read_only_token: token("glcbt-65"),
             faults: Mutex::default(),
             protected: Mutex::default(),
+            job: Mutex::default(),
             action: Mutex::default(),
             clock_offset: AtomicI64::new(0),
             log: Log::default(),

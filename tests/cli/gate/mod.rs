@@ -1,0 +1,12 @@
+//! The gate from outside: who is stopped, who is let through, and what is on record of it.
+
+mod approvals;
+mod explain;
+mod hostile;
+mod overrides;
+mod retry;
+mod rig;
+mod rollback;
+mod services;
+mod story;
+mod words;
