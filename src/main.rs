@@ -6,5 +6,6 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    deploy_record::store::set_allocator();
     ExitCode::from(deploy_record::cli::main(std::env::args_os(), std::env::vars_os()))
 }

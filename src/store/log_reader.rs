@@ -18,12 +18,12 @@ impl LogReader {
         Ok(LogReader { repository: Repository::open(path)?, log })
     }
 
-    /// As [`LogStore::read`](super::LogStore::read), of a commit that [`LogStore::history`](super::LogStore::history) named.
+    /// As [`LogStore::read`](super::LogStore::read).
     ///
     /// # Errors
     /// Likewise.
     pub fn read(&self, commit: &CommitId) -> Result<RawEntry, StoreError> {
-        self.object(commit, objects::read_linked)
+        self.object(commit, objects::read)
     }
 
     /// As [`LogStore::read_signature`](super::LogStore::read_signature).

@@ -7,6 +7,7 @@ mod bulk;
 mod cache;
 mod log_reader;
 mod log_store;
+mod memory;
 mod objects;
 mod reader;
 mod turn;
@@ -14,6 +15,7 @@ mod turn;
 pub use cache::{Cache, Seen};
 pub use log_reader::LogReader;
 pub use log_store::{Depth, History, LogStore};
+pub use memory::set_allocator;
 pub use objects::NewCommit;
 pub use reader::{Notice, OnNotice, Rewound};
 

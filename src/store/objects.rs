@@ -1,11 +1,12 @@
 //! Log commits as git objects: reading and writing them.
 
+use super::memory;
 use crate::core::log::entry::{CommitSignature, File, RawEntry};
 use crate::core::log::message;
 use crate::core::record::values::hex;
 use crate::core::record::{CommitId, LARGEST_RECORD};
 use crate::core::seal::LARGEST_SIGNATURE;
-use git2::{ErrorCode, ObjectType, Odb, Oid, Repository, Signature, Time};
+use git2::{ErrorCode, ObjectType, Odb, OdbObject, Oid, Repository, Signature, Time};
 
 /// What a new log commit is made of.
 #[derive(Debug, Clone)]
@@ -41,15 +42,16 @@ const REGULAR_FILE: u32 = 0o100_000;
 /// The most that any commit on the branch may hold, in bytes, so that it can be told who its parents are.
 const LARGEST_FOREIGN_COMMIT: usize = 64 * 1024 * 1024;
 
-pub(super) fn read(repository: &Repository, id: Oid) -> Result<RawEntry, git2::Error> {
-    check_size(&repository.odb()?, id, LARGEST_FOREIGN_COMMIT)?;
-    read_linked(repository, id)
-}
+/// What is read in one piece without asking for its size: all that a log usually has. What is larger, libgit2 does not keep for
+/// later (`GIT_PACK_CACHE_SIZE_LIMIT`), and loses where it can't load what was made from it.
+const USUAL: usize = LARGEST_RECORD + 1;
 
-/// As [`read`], of a commit that [`link`] has looked at.
-pub(super) fn read_linked(repository: &Repository, id: Oid) -> Result<RawEntry, git2::Error> {
+/// The most that anything takes in one piece that is made on the way to an object.
+const LARGEST_PIECE: usize = LARGEST_FOREIGN_COMMIT + 1;
+
+pub(super) fn read(repository: &Repository, id: Oid) -> Result<RawEntry, git2::Error> {
     let odb = repository.odb()?;
-    let commit = odb.read(id)?;
+    let commit = commit(&odb, id, LARGEST_FOREIGN_COMMIT)?;
     let (header, message) = parts(commit.data());
     let mut entry = RawEntry {
         commit: commit_id(id)?,
@@ -66,12 +68,12 @@ pub(super) fn read_linked(repository: &Repository, id: Oid) -> Result<RawEntry, 
     }
     entry.message = String::from_utf8_lossy(message).into_owned();
     entry.files = files(&odb, header)?;
-    if let Some(record) = Blob::of(&odb, entry.file("record.json"))? {
-        entry.record_size = record.size;
-        entry.record = record.read(LARGEST_RECORD)?;
+    if let Some(record) = blob(&odb, entry.file("record.json"), LARGEST_RECORD)? {
+        entry.record_size = record.size();
+        entry.record = record.bytes();
     }
-    if let Some(signature) = Blob::of(&odb, entry.file("record.json.sig"))? {
-        entry.signature = signature.read(LARGEST_SIGNATURE)?;
+    if let Some(signature) = blob(&odb, entry.file("record.json.sig"), LARGEST_SIGNATURE)? {
+        entry.signature = signature.bytes();
     }
     Ok(entry)
 }
@@ -79,32 +81,79 @@ pub(super) fn read_linked(repository: &Repository, id: Oid) -> Result<RawEntry, 
 /// The bytes of a commit's `state.json`; empty where there is none, or it is larger than any state.
 pub(super) fn state(repository: &Repository, id: Oid) -> Result<Vec<u8>, git2::Error> {
     let odb = repository.odb()?;
-    check_size(&odb, id, LARGEST_COMMIT)?;
-    let files = files(&odb, parts(odb.read(id)?.data()).0)?;
-    let state = Blob::of(&odb, files.iter().find(|file| file.name == "state.json"))?;
-    state.map_or(Ok(Vec::new()), |state| state.read(LARGEST_STATE))
+    let files = files(&odb, parts(commit(&odb, id, LARGEST_COMMIT)?.data()).0)?;
+    let state = blob(&odb, files.iter().find(|file| file.name == "state.json"), LARGEST_STATE)?;
+    Ok(state.map(Content::bytes).unwrap_or_default())
 }
 
 /// The first parent as the commit names it (`None` for the first commit), and whether its subject is a recovery's. The rest of
 /// the commit is not looked at.
 pub(super) fn link(repository: &Repository, id: Oid) -> Result<(Option<CommitId>, bool), git2::Error> {
     let odb = repository.odb()?;
-    check_size(&odb, id, LARGEST_FOREIGN_COMMIT)?;
-    let commit = odb.read(id)?;
+    let commit = commit(&odb, id, LARGEST_FOREIGN_COMMIT)?;
     let (header, message) = parts(commit.data());
     Ok((parents(header)?.into_iter().next(), message::is_recovery(message)))
 }
 
-/// The size of a commit, which is at most this.
-fn check_size(odb: &Odb, id: Oid, most: usize) -> Result<usize, git2::Error> {
+/// What is in the repository under an id.
+enum Content<'a> {
+    Loaded(OdbObject<'a>),
+    /// More than was asked for: its kind and size.
+    TooLarge(ObjectType, usize),
+}
+
+impl Content<'_> {
+    fn kind(&self) -> ObjectType {
+        match self {
+            Content::Loaded(object) => object.kind(),
+            Content::TooLarge(kind, _) => *kind,
+        }
+    }
+
+    fn size(&self) -> usize {
+        match self {
+            Content::Loaded(object) => object.len(),
+            Content::TooLarge(_, size) => *size,
+        }
+    }
+
+    /// Its bytes; none where it is too large.
+    fn bytes(self) -> Vec<u8> {
+        match self {
+            Content::Loaded(object) => object.data().to_vec(),
+            Content::TooLarge(..) => Vec::new(),
+        }
+    }
+}
+
+/// An object; what is larger than `most`, and much of it, is not even loaded.
+fn load<'a>(odb: &'a Odb, id: Oid, most: usize) -> Result<Content<'a>, git2::Error> {
+    if memory::is_limited()
+        && let Some(object) = memory::within(USUAL, || odb.read(id))
+    {
+        let object = object?;
+        let is_too_large = object.len() > most;
+        return Ok(if is_too_large { Content::TooLarge(object.kind(), object.len()) } else { Content::Loaded(object) });
+    }
     let (size, kind) = odb.read_header(id)?;
-    if kind != ObjectType::Commit {
-        return Err(git2::Error::from_str(&format!("{id} is no commit")));
-    }
     if size > most {
-        return Err(git2::Error::from_str(&format!("the commit is {size} bytes long; the most is {most}")));
+        return Ok(Content::TooLarge(kind, size));
     }
-    Ok(size)
+    let object = memory::within(LARGEST_PIECE, || odb.read(id));
+    object
+        .unwrap_or_else(|| Err(git2::Error::from_str(&format!("{id} is kept as a difference from what is too large"))))
+        .map(Content::Loaded)
+}
+
+/// A commit of at most so many bytes.
+fn commit<'a>(odb: &'a Odb, id: Oid, most: usize) -> Result<OdbObject<'a>, git2::Error> {
+    match load(odb, id, most)? {
+        content if content.kind() != ObjectType::Commit => Err(git2::Error::from_str(&format!("{id} is no commit"))),
+        Content::Loaded(commit) => Ok(commit),
+        Content::TooLarge(_, size) => {
+            Err(git2::Error::from_str(&format!("the commit is {size} bytes long; the most is {most}")))
+        }
+    }
 }
 
 /// Header and message of a commit (gitformat-commit: an empty line stands between them).
@@ -128,11 +177,13 @@ fn parents(header: &[u8]) -> Result<Vec<CommitId>, git2::Error> {
 fn files(odb: &Odb, header: &[u8]) -> Result<Vec<File>, git2::Error> {
     let tree = values(header, "tree").next().ok_or_else(|| git2::Error::from_str("the commit names no tree"))?;
     let id = Oid::from_str(&String::from_utf8_lossy(tree))?;
-    let (size, kind) = odb.read_header(id)?;
-    if kind != ObjectType::Tree || size > LARGEST_TREE {
-        return Err(git2::Error::from_str(&format!("the commit's tree {id} is a {kind} of {size} bytes")));
-    }
-    let tree = odb.read(id)?;
+    let tree = match load(odb, id, LARGEST_TREE)? {
+        Content::Loaded(tree) if tree.kind() == ObjectType::Tree => tree,
+        other => {
+            let (kind, size) = (other.kind(), other.size());
+            return Err(git2::Error::from_str(&format!("the commit's tree {id} is a {kind} of {size} bytes")));
+        }
+    };
     let mut rest = tree.data();
     let mut files = Vec::new();
     while !rest.is_empty() {
@@ -152,29 +203,11 @@ fn next_file(tree: &[u8]) -> Option<(File, &[u8])> {
     Some((File { name: String::from_utf8_lossy(name).into_owned(), mode, blob: hex(id) }, rest))
 }
 
-/// One file's content that has not been loaded.
-struct Blob<'a> {
-    odb: &'a Odb<'a>,
-    id: Oid,
-    size: usize,
-}
-
-impl<'a> Blob<'a> {
-    /// Where this file is there, and is one.
-    fn of(odb: &'a Odb<'a>, file: Option<&File>) -> Result<Option<Self>, git2::Error> {
-        let Some(file) = file.filter(|file| file.mode & FILE_TYPE == REGULAR_FILE) else { return Ok(None) };
-        let id = Oid::from_str(&file.blob)?;
-        let (size, kind) = odb.read_header(id)?;
-        Ok((kind == ObjectType::Blob).then_some(Blob { odb, id, size }))
-    }
-
-    /// Its bytes; empty where it is larger than `most`, and then not even loaded.
-    fn read(&self, most: usize) -> Result<Vec<u8>, git2::Error> {
-        if self.size > most {
-            return Ok(Vec::new());
-        }
-        Ok(self.odb.read(self.id)?.data().to_vec())
-    }
+/// A file's content, where it is there and is a file.
+fn blob<'a>(odb: &'a Odb, file: Option<&File>, most: usize) -> Result<Option<Content<'a>>, git2::Error> {
+    let Some(file) = file.filter(|file| file.mode & FILE_TYPE == REGULAR_FILE) else { return Ok(None) };
+    let content = load(odb, Oid::from_str(&file.blob)?, most)?;
+    Ok((content.kind() == ObjectType::Blob).then_some(content))
 }
 
 pub(super) fn signature(repository: &Repository, id: Oid) -> Result<Option<CommitSignature>, git2::Error> {

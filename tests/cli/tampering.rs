@@ -207,6 +207,32 @@ fn what_is_far_too_large_is_not_even_loaded() {
     log.env.deploy_record(&["status"]).expect(3).says("bytes long");
 }
 
+/// The most memory that a verification has, in MB, which finds this.
+fn memory_of_verify(log: &Log, finds: &str) -> u64 {
+    // the kernel's highest mark; the last look before the end is what counts
+    let script = "\"$0\" verify & pid=$!; while grep VmHWM /proc/$pid/status 2>/dev/null; do sleep 0.001; done; wait $pid";
+    let output = log.env.run("sh".as_ref(), &["-c", script, env!("CARGO_BIN_EXE_deploy-record")], b"");
+    let mut marks = output.expect(1).shows(finds).stdout.lines().filter_map(|line| line.strip_prefix("VmHWM:"));
+    let last = marks.next_back().and_then(|mark| mark.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    last.expect("a mark") / 1024
+}
+
+#[test]
+fn what_is_huge_once_it_is_inflated_takes_no_memory() {
+    let log = Log::new();
+    let commits = log.commits();
+    let message = log.env.git(&["log", "-1", "--format=%B", &commits[4]]);
+    let huge = "x".repeat(300 << 20);
+    for (name, finds) in [("record.json", "the most is 1048576"), ("record.json.sig", "signature-damaged")] {
+        let tree = log.tree_with(&commits[4], name, &huge);
+        log.set(&log.make(&tree, Some(&commits[3]), &message));
+        let loose = memory_of_verify(&log, finds);
+        log.env.git(&["repack", "-a", "-d", "-q"]);
+        let packed = memory_of_verify(&log, finds);
+        assert!(loose < 100 && packed < 100, "{name}: {loose} MB, {packed} MB");
+    }
+}
+
 #[test]
 fn a_tree_that_is_none_of_the_logs_is_named_and_does_no_harm() {
     let log = Log::new();

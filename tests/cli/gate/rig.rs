@@ -147,6 +147,11 @@ impl Team {
         }
     }
 
+    /// The number of the job at hand.
+    pub fn job_number(&self) -> u64 {
+        self.jobs
+    }
+
     pub fn key_of(&self, person: &str) -> String {
         self.env.beside(person).display().to_string()
     }
