@@ -449,7 +449,7 @@ impl FieldType for Digest {
 pub fn hex(bytes: &[u8]) -> String {
     let mut digits = vec![0; bytes.len() * 2];
     put_hex(bytes, &mut digits);
-    digits.into_iter().map(char::from).collect()
+    String::from_utf8(digits).unwrap_or_else(|error| unreachable!("only ASCII is put in: {error}"))
 }
 
 fn put_hex(bytes: &[u8], digits: &mut [u8]) {
