@@ -4,7 +4,7 @@ use super::*;
 use crate::core::log::entry::{ATTRIBUTES, FILES, File, blob_id};
 use crate::core::log::message;
 use crate::core::record::tests::example;
-use crate::core::record::{Line, Name, Person, Strength};
+use crate::core::record::{Approval, Line, Name, Person, Strength};
 use crate::core::seal;
 use crate::core::trust::{AllowedSigners, Revocation, line_to_add};
 use proptest::prelude::*;
@@ -190,6 +190,34 @@ fn only_the_person_or_a_proven_pipeline_signs_for_a_person() {
         [("chen", None), ("chen", Some(Strength::Asserted)), ("chen", Some(Strength::Observed)), ("ci:main", None)]
     {
         assert_eq!(codes(&approved_by(login, strength)), [(Code::SignerRole, Some(9))], "{login} {strength:?}");
+    }
+}
+
+#[test]
+fn an_approval_that_a_record_names_is_in_the_log() {
+    type Change = fn(&mut Approval);
+    let cases: [(&str, bool, Change); 6] = [
+        ("it", true, |_| {}),
+        ("another number", false, |approval| approval.seq = Some(1)),
+        ("another digest", false, |approval| approval.sha256 = Some(Digest::ZERO)),
+        ("another person", false, |approval| approval.approver.login = Name::new("dana").ok()),
+        ("no number", false, |approval| approval.seq = None),
+        ("a kind that is not here", true, |approval| (approval.source, approval.seq) = (ApprovalSource::Claimed, None)),
+    ];
+    for (what, is_sound, change) in cases {
+        let mut log = log(1);
+        let given = example(Kind::Approval);
+        let by = given.approver.clone();
+        let seq = log.add(given, |_| {});
+        let mut record = delivery("4", Status::Success, None);
+        let mut approval = example(Kind::Deployment).approval.expect("an approval");
+        (approval.seq, approval.sha256) = (Some(seq), log.state.as_ref().map(|state| state.newest.sha256));
+        approval.approver = by.expect("an approver");
+        change(&mut approval);
+        record.approval = Some(approval);
+        log.add(record, |_| {});
+        let found = codes(&verify(&log, &trust(), &[])).iter().any(|(code, _)| *code == Code::ApprovalUnfounded);
+        assert_eq!(found, !is_sound, "{what}");
     }
 }
 
