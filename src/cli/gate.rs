@@ -63,12 +63,8 @@ pub fn remedies(ctx: &Context, settings: &Settings, delivery: &Delivery, decisio
             Some(None) => "then press Retry on this job".to_owned(),
             None => "then run it again".to_owned(),
         });
-        if !lines.is_empty() {
-            lines.push(
-                "where nobody is there to help, `--break-glass WHY` goes ahead without, on record; a review is due then"
-                    .to_owned(),
-            );
-        }
+        let words = "where nobody is there to help, `--break-glass WHY` goes ahead without, on record; a review is due then";
+        lines.push(words.to_owned());
     }
     lines
 }
@@ -113,9 +109,11 @@ fn approve(ctx: &Context, settings: &Settings, delivery: &Delivery) -> String {
         let is_other = !runs_it || rules.approval.four_eyes != FourEyes::Before;
         is_other && may_approve(&person, &change, rules).is_ok()
     };
-    let names: Vec<_> = rules.approval.approvers.iter().filter(can).map(Name::as_str).collect();
+    let approvers = &rules.approval.approvers;
+    let names: Vec<_> = approvers.iter().filter(can).map(Name::as_str).collect();
     let who = match names.as_slice() {
-        [] => "another person whom the trust root names".to_owned(),
+        [] if approvers.is_empty() => "another person whom the trust root names".to_owned(),
+        [] => "another approver than those in the policy, who run or wrote this themselves,".to_owned(),
         [only] => (*only).to_owned(),
         [first @ .., last] => format!("{} or {last}", first.join(", ")),
     };

@@ -154,7 +154,7 @@ impl Gate<'_> {
     fn look_at_reviews(&mut self) {
         for review in overdue(self.facts) {
             let message = format!("the review of record {} ({}) is overdue", review.seq, review.version);
-            let refuses = self.rules.follow_up.overdue == Overdue::Refuse && self.class != ClassName::Emergency;
+            let refuses = self.rules.follow_up.overdue == Overdue::Refuse && !self.is_emergency;
             if refuses {
                 self.stop(Code::ReviewOverdue, Some(review.seq), message);
             } else {
