@@ -70,6 +70,7 @@ impl Delivery {
             return Ok(Start { record: refusal(record, &decision), decision: Some(decision) });
         }
         self.apply(&mut record, &decision, standing.place.as_ref(), settings);
+        self.find_target(&mut record, &standing, known)?;
         next_attempt(&mut record, known.state());
         Ok(Start { record, decision: Some(decision) })
     }
@@ -89,6 +90,7 @@ impl Delivery {
         let mut record = self.record_at(&standing, known.state(), progress, settings);
         let decision = self.decide_at(&standing, known, ctx, settings)?;
         self.apply(&mut record, &decision, standing.place.as_ref(), settings);
+        self.find_target(&mut record, &standing, known)?;
         if !decision.is_allowed() && progress.status != Status::Canceled {
             // what nobody could stop any more is for another person to look at
             record.follow_up = record.follow_up.or_else(|| Some(gate::follow_up(&settings.config.rules, ctx.now())));
@@ -258,6 +260,18 @@ impl Delivery {
         if matches!(decision.direction, Direction::Back | Direction::MaybeBack) {
             self.put_back(record, place, settings);
         }
+    }
+
+    /// Names the version that is put back where it went well before all that the state has.
+    fn find_target(&self, record: &mut Record, standing: &Standing, known: &Known) -> Result<(), RecordError> {
+        let (Some(rollback), Some(sha)) = (record.rollback.as_mut().filter(|rollback| rollback.to.is_none()), self.sha())
+        else {
+            return Ok(());
+        };
+        let seq = known.first_success(&standing.key, sha)?;
+        let (version, sha) = (self.version.clone(), Some(sha.clone()));
+        rollback.to = seq.map(|seq| Delivered { seq, version, sha, newer: Default::default() });
+        Ok(())
     }
 
     /// Makes a rollback of it.

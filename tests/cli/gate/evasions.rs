@@ -35,6 +35,20 @@ fn a_commit_that_may_go_ahead_lets_no_other_one_through() {
 }
 
 #[test]
+fn a_job_that_says_it_deploys_nothing_is_asked_all_the_same_where_it_names_an_environment_of_the_policy() {
+    let server = GitServer::http();
+    let mut team = in_job(&server);
+    for (name, value) in [("CI_ENVIRONMENT_NAME", "production"), ("CI_ENVIRONMENT_ACTION", "stop")] {
+        team.env.set(name, value);
+    }
+    team.deploy("2", &[]).expect(1).says("(approval-missing)");
+    assert!(!team.ran("2"));
+    // without a name it is what GitLab says, and the answer tells so
+    let output = team.run(&["check", "--format", "json"]);
+    assert!(output.expect(0).says("not gated").stdout.contains("\"gated\": false"), "{}", output.stdout);
+}
+
+#[test]
 fn a_schedule_that_the_approver_started_is_their_own_run() {
     let server = GitServer::http();
     let mut team = in_job(&server);

@@ -174,6 +174,7 @@ fn a_version_that_is_older_than_the_last_five_is_found_in_the_history() {
     let records = team.records();
     let rollback = &records[records.len() - 2];
     assert_eq!((&rollback["kind"], &rollback["rollback"]["reason_missing"]), (&"rollback".into(), &true.into()));
+    assert_eq!((&rollback["rollback"]["to"]["seq"], &rollback["rollback"]["to"]["sha"]), (&2.into(), &shas[1].as_str().into()));
     // what is between is not gone back to by that: it is forward again
     team.back_to(&shas[5]);
     team.deploy("5", &[]).expect(1).says("(hold)");
