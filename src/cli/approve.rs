@@ -9,6 +9,7 @@ use super::writer::LogWriter;
 use super::{Format, check, view};
 use crate::core::escape::shell_quoted;
 use crate::core::gate::{Code, Decision, may_approve};
+use crate::core::nearest;
 use crate::core::policy::Span;
 use crate::core::record::{ClassName, Commit, FollowUp, Kind, Person, Record, Text, Time};
 use anyhow::anyhow;
@@ -67,6 +68,7 @@ pub fn run(args: &Approve, ctx: &Context) -> Result<Exit, Failure> {
         .commit()
         .cloned()
         .ok_or_else(|| Failure::usage(anyhow!("which commit? --commit is missing, and there is no repository at hand")))?;
+    refuse_what_is_not_here(args, &delivery, &settings)?;
     let decision = check::decide(&delivery, ctx, &settings)?;
     let writer = LogWriter::open(ctx, settings, Some(delivery.environment()))?;
     let person = act.signer(ctx, &writer)?;
@@ -149,6 +151,23 @@ impl Approve {
     }
 }
 
+/// Nobody signs blindly: the commit is here, unless another project is named, and the environment is one of the policy's.
+fn refuse_what_is_not_here(args: &Approve, delivery: &Delivery, settings: &Settings) -> Result<(), Failure> {
+    let is_here = delivery.sha().zip(settings.checkout.as_ref()).is_some_and(|(sha, checkout)| checkout.has(sha));
+    if args.project.is_none() && !is_here {
+        let sha = delivery.sha().map(ToString::to_string).unwrap_or_default();
+        return Err(Failure::usage(anyhow!("the commit {sha} is not in the repository at hand, so it can't be looked at"))
+            .hint("`git fetch` brings what is new; then approve it"));
+    }
+    let (environments, name) = (&settings.config.environments, delivery.environment().as_str());
+    if environments.is_empty() || environments.contains_key(name) {
+        return Ok(());
+    }
+    let known: Vec<_> = environments.keys().map(String::as_str).collect();
+    let near = nearest::of(name, known.iter().copied()).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    Err(Failure::usage(anyhow!("`{name}` is none of the environments in `.deploy-record.yml`: {}{near}", known.join(", "))))
+}
+
 /// What can never count is not signed.
 fn refuse_what_can_not_count(ctx: &Context, settings: &Settings, delivery: &Delivery, person: &Person) -> Result<(), Failure> {
     let change = delivery.change_here(ctx, settings);
@@ -160,9 +179,13 @@ fn refuse_what_can_not_count(ctx: &Context, settings: &Settings, delivery: &Deli
 fn tell(ctx: &Context, delivery: &Delivery, commit: &Commit, decision: &Decision) {
     let title = commit.title.as_ref().map(|title| format!(" {title}")).unwrap_or_default();
     let author = commit.author.as_ref().map(|author| format!(", by {author}")).unwrap_or_default();
-    ctx.ui.say(&format!("{}{title}{author}, to {}", commit.sha.short(), delivery.environment()));
+    let service = delivery.service().map(|service| format!("{service}, ")).unwrap_or_default();
+    ctx.ui.say(&format!("{service}{}{title}{author}, to {}", commit.sha.short(), delivery.environment()));
     for reason in &decision.class.because {
-        ctx.ui.say(&format!("{}, because of {reason}", decision.class.name));
+        ctx.ui.say(&format!("{}: {reason}", decision.class.name));
+    }
+    if !decision.needs_approval {
+        ctx.ui.warn("the policy asks for no approval of this");
     }
     if decision.findings.iter().any(|finding| finding.code == Code::Approved) {
         ctx.ui.say("it is approved already");

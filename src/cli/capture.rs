@@ -66,6 +66,8 @@ pub struct Delivery {
     service: Option<Name>,
     project: Option<Project>,
     version: Line,
+    /// The version was named, by a flag or the job's tag.
+    is_version_named: bool,
     commit: Option<Commit>,
     tickets: Vec<Line>,
     artifacts: Vec<Artifact>,
@@ -148,6 +150,7 @@ impl Delivery {
             service: place::service(args, settings)?,
             project: place::project(args, ci, checkout),
             version,
+            is_version_named: args.version.is_some() || ci.is_some_and(|ci| ci.tag.is_some()),
             commit,
             tickets,
             artifacts: args.artifact.clone(),

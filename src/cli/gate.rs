@@ -107,19 +107,22 @@ fn approve(ctx: &Context, settings: &Settings, delivery: &Delivery) -> String {
         let person = Person { login: Some((*login).clone()), ..Person::default() };
         let runs_it = delivery.actor().and_then(|actor| is_same_person(actor, &person)) == Some(true);
         let is_other = !runs_it || rules.approval.four_eyes != FourEyes::Before;
-        is_other && may_approve(&person, &change, rules).is_ok()
+        let has_key = settings.trust.signers.as_ref().is_some_and(|signers| signers.names(login.as_str()));
+        is_other && has_key && may_approve(&person, &change, rules).is_ok()
     };
     let approvers = &rules.approval.approvers;
     let names: Vec<_> = approvers.iter().filter(can).map(Name::as_str).collect();
     let who = match names.as_slice() {
         [] if approvers.is_empty() => "another person whom the trust root names".to_owned(),
-        [] => "another approver than those in the policy, who run or wrote this themselves,".to_owned(),
+        [] => "another approver than those in the policy, who run or wrote this themselves or have no key in the trust root,"
+            .to_owned(),
         [only] => (*only).to_owned(),
         [first @ .., last] => format!("{} or {last}", first.join(", ")),
     };
     let command = ctx.command_line_elsewhere(&format!("approve {}", approve_arguments(settings, delivery)));
     // a clone from before the log was begun does not know it
-    let fetch = if settings.ci.is_some() { "\n  git fetch" } else { "" };
+    let is_shared = settings.ci.is_some() || settings.location.address().is_some();
+    let fetch = if is_shared { "\n  git fetch" } else { "" };
     format!("{who} can approve it, in a clone of the repository:{fetch}\n  {command}")
 }
 

@@ -57,7 +57,8 @@ pub fn run(args: &Review, ctx: &Context) -> Result<Exit, Failure> {
     let writer = LogWriter::open(ctx, settings, original.environment())?;
     let reviewer = act.signer(ctx, &writer)?;
     refuse_own_work(ctx, &original, &reviewer, &writer.settings)?;
-    if args.outcome == Outcome::Rejected {
+    let is_closed = original.about(Kind::Review).any(|review| review.outcome == Some(Outcome::Approved));
+    if args.outcome == Outcome::Rejected && !is_closed {
         ctx.ui.say("a review that rejects is on record, and the review stays owed until one approves");
     }
     let note = match &args.note {
@@ -67,7 +68,8 @@ pub fn run(args: &Review, ctx: &Context) -> Result<Exit, Failure> {
     let mut draft = original.draft(Kind::Review);
     draft.reviewer = Some(reviewer);
     draft.outcome = Some(args.outcome);
-    draft.note = note.as_deref().and_then(Text::clean);
+    let note = note.as_deref().and_then(Text::clean);
+    draft.note = Some(note.ok_or_else(|| Failure::usage(anyhow!("what did you find? --note is missing")))?);
     if args.dry_run {
         ctx.ui.result(&view::draft(&draft, &writer.redactor));
         return Ok(Exit::Done);

@@ -11,7 +11,7 @@ use crate::ci::CiFacts;
 use crate::config::{self, Config};
 use crate::core::escape::shell_quoted;
 use crate::core::log::entry::Trust;
-use crate::core::record::{Digest, Line, Policy};
+use crate::core::record::{CommitId, Digest, Line, Policy};
 use crate::core::trust::AllowedSigners;
 use crate::http::RemoteError;
 use crate::recorder::RecordError;
@@ -313,7 +313,7 @@ fn from_disk(ctx: &Context, checkout: Option<&Checkout>) -> Result<Files, Failur
         && let Some(path) = checkout.work_dir().map(|directory| directory.join(config::FILE))
         && path.symlink_metadata().is_ok()
     {
-        files.config = Some(read(&path)?);
+        files.config = Some(tracked(ctx, checkout, read(&path)?));
     }
     if files.trust_root.is_none()
         && let Some((name, commit)) = checkout.default_branch_commit()
@@ -326,6 +326,25 @@ fn from_disk(ctx: &Context, checkout: Option<&Checkout>) -> Result<Files, Failur
         files.trust_root = text.map(|text| Source { text, name: TRUST_ROOT.to_owned(), origin });
     }
     Ok(files)
+}
+
+/// A configuration of the work tree, with the branch and commit that have it; said where the default branch has another one.
+fn tracked(ctx: &Context, checkout: &Checkout, file: Source) -> Source {
+    let default = checkout.default_branch_commit();
+    let head =
+        checkout.head().map(|commit| (checkout.branch().map_or_else(|| "HEAD".to_owned(), |name| name.to_string()), commit));
+    let has_it = |commit: &CommitId| checkout.read_file(commit, config::FILE).ok().flatten().as_ref() == Some(&file.text);
+    if let Some((name, commit)) = default.as_ref().filter(|(_, commit)| has_it(commit)) {
+        return Source { origin: format!("{name} at {}", commit.short()), ..file };
+    }
+    if let Some((name, _)) = &default {
+        ctx.ui.warn(&format!("`{}` here is not that of {name}; in a job, that one decides", config::FILE));
+    }
+    let origin = match head.filter(|(_, commit)| has_it(commit)) {
+        Some((name, commit)) => format!("{name} at {}", commit.short()),
+        None => format!("`{}` as it is in the work tree, not committed", config::FILE),
+    };
+    Source { origin, ..file }
 }
 
 /// The trust root that this repository made for itself: it says nothing about a log elsewhere.

@@ -67,7 +67,7 @@ fn find(seq: u64, newest: &mut Newest, settings: &Settings) -> Result<Option<Sho
         let this = record.seq;
         if this == seq && shown.is_none() {
             shown = Some(Shown { entry, inspected, record, closed_by, annotations: Vec::new() });
-        } else if is_sound && record.kind == Kind::Annotation {
+        } else if is_sound && matches!(record.kind, Kind::Annotation | Kind::Review | Kind::Resolution) {
             annotations.push(record);
         } else if is_sound && record.finishes == Some(seq) {
             closed_by = Some(this); // the first end counts, and it is met last
@@ -95,12 +95,21 @@ fn unreadable(seq: u64, inspected: &Inspected) -> Failure {
     inspected.findings.iter().map(describe).fold(failure, Failure::hint)
 }
 
+/// How it is called what a later record says about this one.
+fn said(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Review => "reviewed",
+        Kind::Resolution => "hold lifted",
+        _ => "annotated",
+    }
+}
+
 struct Shown {
     entry: RawEntry,
     inspected: Inspected,
     record: Record,
     closed_by: Option<u64>,
-    /// Verified annotations of it, or of the other half of its deployment, the oldest first.
+    /// Verified annotations, reviews and resolutions of it, or of the other half of its deployment, the oldest first.
     annotations: Vec<Record>,
 }
 
@@ -122,7 +131,7 @@ impl Shown {
         if let Some(seq) = self.closed_by {
             rows.push(("closed by", format!("the outcome, record {seq}")));
         }
-        rows.extend(self.annotations.iter().map(|record| ("annotated", view::annotation_by(record))));
+        rows.extend(self.annotations.iter().map(|record| (said(record.kind), view::annotation_by(record))));
         rows.push(("digest", self.inspected.digest.to_string()));
         rows
     }

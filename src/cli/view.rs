@@ -161,7 +161,8 @@ pub fn rows(record: &Record) -> Rows {
     add("note", record.note.as_ref().map(ToString::to_string));
     add("change note", record.change_note.as_ref().and_then(|note| note.summary.as_ref()).map(ToString::to_string));
     add("outcome", record.outcome.map(|outcome| outcome.to_string()));
-    add("review due", record.follow_up.as_ref().map(follow_up));
+    let is_due = record.follow_up.as_ref().is_some_and(|follow_up| follow_up.due.is_some());
+    add(if is_due { "review due" } else { "follow-up" }, record.follow_up.as_ref().map(follow_up));
     let found = |finding: &crate::core::record::Finding| format!("{}: {}", finding.code, finding.message);
     let is_refusal = record.kind == Kind::Refusal;
     add(if is_refusal { "refused because" } else { "findings" }, Some(lines(record.findings.iter().map(found))));
@@ -267,8 +268,9 @@ pub fn annotation(record: &Record) -> String {
 
 /// Who annotated, in which record, and what it says.
 pub fn annotation_by(record: &Record) -> String {
-    let by = record.by.as_ref().map(person).unwrap_or_default();
-    format!("by {by} in record {}: {}", record.seq, annotation_texts(record))
+    let by = record.by.as_ref().or(record.reviewer.as_ref()).map(person).unwrap_or_default();
+    let outcome = record.outcome.map(|outcome| format!("{outcome}: ")).unwrap_or_default();
+    format!("by {by} in record {}: {outcome}{}", record.seq, annotation_texts(record))
 }
 
 /// What an annotation adds.

@@ -125,7 +125,10 @@ fn refuse_second_log(ctx: &Context, settings: &Settings) -> Result<(), Failure> 
                 "bring it with `git fetch {remote} {0}:refs/remotes/{remote}/{0}`, or name the log with --log",
                 settings.branch
             ))
-            .hint("`--log local` begins one in this clone"));
+            .hint(format!(
+                "where nobody has begun one, begin it there: once with `--log ADDRESS`, that of `{remote}`, then `git fetch`"
+            ))
+            .hint("`--log local` begins one in this clone alone"));
     }
     ctx.ui.warn(&format!(
         "this begins a log in this clone alone; if `{remote}` has one, fetch its branch `{}` first",

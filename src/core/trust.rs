@@ -211,6 +211,11 @@ impl AllowedSigners {
         self.lines_of(key).next().map(|entry| entry.principal.as_str())
     }
 
+    /// Whether a principal has a line.
+    pub fn names(&self, principal: &str) -> bool {
+        self.entries.iter().any(|entry| entry.principal.as_str() == principal)
+    }
+
     /// All lines with a key, in the file's order.
     pub fn entries(&self) -> &[Entry] {
         &self.entries

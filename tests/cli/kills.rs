@@ -189,7 +189,9 @@ impl Site {
         arguments.extend(end);
         let mut command = program(&self.env, &arguments);
         let job = 1000 + version.trim_start_matches("v-").parse::<u64>().unwrap_or_default();
-        command.env("CI_JOB_ID", job.to_string());
+        if self.is_job {
+            command.env("CI_JOB_ID", job.to_string());
+        }
         let begin = Instant::now();
         let ended = run_and_kill(command, moment);
         if moment.is_none() && ended.code == Some(0) {

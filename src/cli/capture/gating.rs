@@ -8,7 +8,7 @@ use crate::core::gate::{self, Change, Code, Decision, Direction, Effect, Facts, 
 use crate::core::record::{
     ApprovalSource, ClassName, Delivered, Finding, Kind, Line, Name, Record, Rollback, Status, Strength, Time,
 };
-use crate::core::state::{Place, PlaceKey, State};
+use crate::core::state::{Place, PlaceKey, State, is_same_version};
 use crate::http::Deadline;
 use crate::recorder::{Known, RecordError, Wanted};
 use std::time::Duration;
@@ -277,8 +277,8 @@ impl Delivery {
     /// Makes a rollback of it.
     fn put_back(&self, record: &mut Record, place: Option<&Place>, settings: &Settings) {
         let good = place.map(|place| place.good.as_slice()).unwrap_or_default();
-        let target =
-            good.iter().find(|good| good.sha.as_ref() == self.sha() && (good.sha.is_some() || good.version == self.version));
+        let own = (&self.version, self.sha());
+        let target = good.iter().find(|good| is_same_version((&good.version, good.sha.as_ref()), own));
         let is_undone = |first: u64| target.is_none_or(|target| first > target.first);
         let mut of: Vec<_> = good.iter().filter(|good| is_undone(good.first)).map(|good| good.seq).collect();
         of.sort_unstable();
@@ -289,6 +289,10 @@ impl Delivery {
             sha: good.sha.clone(),
             newer: Default::default(),
         });
+        // nobody named it now: it is called what it was called there
+        if let Some(target) = target.filter(|_| !self.is_version_named) {
+            record.version = Some(target.version.clone());
+        }
         record.kind = Kind::Rollback;
         record.rollback = Some(Rollback {
             of,

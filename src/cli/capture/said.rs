@@ -20,7 +20,7 @@ pub struct SaidArgs {
     emergency: Option<Emergency>,
     /// Go ahead without prior approval, and why: over holds and freezes, too; a review is due afterwards. A trailer
     /// `Deploy-Break-Glass: WHY` in the commit says the same.
-    #[arg(long, env = "DEPLOY_RECORD_BREAK_GLASS", hide_env_values = true, allow_hyphen_values = true, value_parser = crate::cli::non_empty, value_name = "WHY")]
+    #[arg(long, env = "DEPLOY_RECORD_BREAK_GLASS", hide_env_values = true, value_parser = crate::cli::non_empty, value_name = "WHY")]
     break_glass: Option<String>,
     /// Who approved it, by your word: counts only where the policy accepts `claimed`.
     #[arg(long, env = "DEPLOY_RECORD_APPROVED_BY", hide_env_values = true, value_name = "LOGIN")]

@@ -120,6 +120,7 @@ impl Row {
             (Some(open), _) => open.as_str().to_owned(),
             (None, Kind::Deployment | Kind::Rollback) => record.status.map(|status| status.to_string()).unwrap_or_default(),
             (None, Kind::Refusal) => "refused".to_owned(),
+            (None, Kind::Approval) if record.withdrawn == Some(true) => "approval withdrawn".to_owned(),
             (None, Kind::Review) => {
                 format!("review: {}", record.outcome.map(|outcome| outcome.to_string()).unwrap_or_default())
             }

@@ -1,7 +1,7 @@
 //! What the gate is told.
 
 use crate::core::record::{Approval, ApprovalSource, CommitId, FollowUp, Line, Name, Person, Text, Time};
-use crate::core::state::{Good, Mark, OpenReview, Place, PlaceKey};
+use crate::core::state::{Good, Mark, OpenReview, Place, PlaceKey, is_same_version};
 use chrono::{DateTime, Utc};
 
 /// What is known of a deployment that wants to go ahead.
@@ -103,31 +103,24 @@ impl Direction {
     /// Where it goes to this version from what runs in this place, as far as the place tells.
     pub fn of(place: Option<&Place>, version: &Line, sha: Option<&CommitId>) -> Direction {
         let Some((place, runs)) = place.and_then(|place| Some((place, place.runs.as_ref()?))) else { return Direction::First };
-        if is_same(version, sha, &runs.version, runs.sha.as_ref()) {
+        if is_same_version((version, sha), (&runs.version, runs.sha.as_ref())) {
             return Direction::Again;
         }
-        let good = place.good.iter().find(|good| is_same(version, sha, &good.version, good.sha.as_ref()));
+        let good = place.good.iter().find(|good| is_same_version((version, sha), (&good.version, good.sha.as_ref())));
         Direction::to_version_of(place, good.map(|good| good.first))
     }
 
     /// Where it goes to a version that went well there for the first time in the deployment that this start began.
     pub fn to_version_of(place: &Place, first: Option<u64>) -> Direction {
         let runs = place.runs.as_ref();
-        let is_running = |good: &&Good| runs.is_some_and(|runs| good.version == runs.version && good.sha == runs.sha);
+        let is_running = |good: &&Good| {
+            runs.is_some_and(|runs| is_same_version((&good.version, good.sha.as_ref()), (&runs.version, runs.sha.as_ref())))
+        };
         let began = place.good.iter().find(is_running).map(|good| good.first).or(runs.map(|runs| runs.start));
         match first.zip(began) {
             Some((first, began)) if first < began => Direction::Back,
             _ => Direction::Forward,
         }
-    }
-}
-
-/// Whether two are one version: the same commit, or where neither is known, the same name.
-fn is_same(version: &Line, sha: Option<&CommitId>, other: &Line, other_sha: Option<&CommitId>) -> bool {
-    match (sha, other_sha) {
-        (Some(sha), Some(other)) => sha == other,
-        (None, None) => version == other,
-        _ => false,
     }
 }
 

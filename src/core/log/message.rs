@@ -62,6 +62,7 @@ pub fn summary(record: &Record) -> String {
             format!("{service}{version} {back}to {environment}, {status}")
         }
         Kind::Refusal => format!("{service}{version} to {environment} refused"),
+        Kind::Approval if record.withdrawn == Some(true) => format!("approval for {service}{environment} withdrawn"),
         Kind::Approval => format!("approval for {service}{environment}"),
         Kind::Access => format!("who can deploy to {environment}"),
         Kind::Review | Kind::Resolution | Kind::Annotation | Kind::Recovery => format!("{}{of}", record.kind),

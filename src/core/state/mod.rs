@@ -379,7 +379,9 @@ impl Place {
             self.runs = earlier.runs;
         }
         for good in earlier.good {
-            match self.good.iter_mut().find(|known| known.version == good.version && known.sha == good.sha) {
+            let is_it =
+                |known: &&mut Good| is_same_version((&known.version, known.sha.as_ref()), (&good.version, good.sha.as_ref()));
+            match self.good.iter_mut().find(is_it) {
                 Some(known) => known.first = known.first.min(good.first),
                 None => self.good.push(good),
             }
@@ -428,7 +430,8 @@ impl Place {
         if !displaces {
             return;
         }
-        let is_it = |good: &Good| good.version == version && good.sha == sha;
+        // the same commit is the same version, whatever it is called
+        let is_it = |good: &Good| is_same_version((&good.version, good.sha.as_ref()), (&version, sha.as_ref()));
         let known = self.good.iter().find(|good| is_it(good)).map(|good| good.first);
         // a version that had gone out and is put back went well before all that are here: they are not older than it
         let oldest = self.good.iter().map(|good| good.first).filter(|_| record.kind == Kind::Rollback).min();
@@ -481,6 +484,15 @@ impl Mark {
     /// As [`OpenReview::is`].
     fn is(&self, seq: Option<u64>) -> bool {
         seq.is_some() && (seq == Some(self.seq) || seq == self.start)
+    }
+}
+
+/// Whether two are one version: the same commit, or where neither is known, the same name.
+pub fn is_same_version(one: (&Line, Option<&CommitId>), other: (&Line, Option<&CommitId>)) -> bool {
+    match (one.1, other.1) {
+        (Some(one), Some(other)) => one == other,
+        (None, None) => one.0 == other.0,
+        _ => false,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::core::record::shape::FieldType as _;
 use crate::core::record::tests::example;
-use crate::core::record::{Line, Outcome, Rollback, Time};
+use crate::core::record::{Commit, Line, Outcome, Rollback, Time};
 
 fn deployment(seq: u64, version: &str, status: Status, finishes: Option<u64>) -> Record {
     let mut record = example(Kind::Deployment);
@@ -145,18 +145,32 @@ fn nobody_reviews_their_own() {
 
 #[test]
 fn of_two_versions_the_one_that_went_well_there_first_is_older() {
+    let sha = |record: Record, digit: &str| {
+        let commit =
+            record.commit.clone().map(|commit| Commit { sha: CommitId::new(digit.repeat(40)).expect("an id"), ..commit });
+        Record { commit, ..record }
+    };
     let version = |seq, version| deployment(seq, version, Status::Success, None);
-    let state = after(&[version(1, "a"), version(2, "b"), version(3, "a")]);
+    let state = after(&[sha(version(1, "a"), "a"), sha(version(2, "b"), "b"), sha(version(3, "a"), "a")]);
     let good: Vec<_> = state.places[0].good.iter().map(|good| (good.version.as_str(), good.seq, good.first)).collect();
     assert_eq!(good, [("a", 3, 1), ("b", 2, 2)]);
+    // under another name it is the same version
+    let named = [sha(version(1, "a"), "a"), sha(version(2, "b"), "b"), sha(version(3, "v1-2-gaaaa"), "a")];
+    let state = after(&named);
+    let good: Vec<_> = state.places[0].good.iter().map(|good| (good.version.as_str(), good.first)).collect();
+    assert_eq!(good, [("v1-2-gaaaa", 1), ("b", 2)]);
 }
 
 #[test]
 fn a_version_that_had_gone_out_and_is_put_back_is_no_newer_than_those_that_are_here() {
     let versions = ["a", "b", "c", "d", "e", "f", "g"];
-    let mut records: Vec<_> =
-        (1..).zip(versions).map(|(seq, version)| deployment(seq, version, Status::Success, None)).collect();
-    let back = Record { kind: Kind::Rollback, ..deployment(8, "a", Status::Success, None) };
+    let of = |seq, version: &str| {
+        let mut record = deployment(seq, version, Status::Success, None);
+        record.commit = None;
+        record
+    };
+    let mut records: Vec<_> = (1..).zip(versions).map(|(seq, version)| of(seq, version)).collect();
+    let back = Record { kind: Kind::Rollback, ..of(8, "a") };
     let first_of_a = |records: &[Record]| after(records).places[0].good[0].first;
     records.push(back.clone());
     assert_eq!(first_of_a(&records), 3, "c is the oldest that is here");

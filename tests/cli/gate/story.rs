@@ -111,7 +111,8 @@ fn the_clone_of_the_approver_may_be_older_than_the_log() {
     let dana = team.machine_of("dana");
     team.branch("hotfix/pay");
     let sha = team.commit(&[("main.rs", "2")], "Fix card payments");
-    let line = printed(team.deploy("1", &[]).expect(1), "approve").pop().expect("a line to paste");
+    let output = team.deploy("1", &[]);
+    let line = printed(output.expect(1).says("  git fetch\n"), "approve").pop().expect("a line to paste");
     let refused = on_terminal(&dana, &line, "so be it\n");
     refused.expect(2).shows("this clone has no branch `deploy-log`").shows("git fetch origin");
     // git names the commit by itself as soon as it is here
