@@ -114,8 +114,8 @@ fn the_clone_of_the_approver_may_be_older_than_the_log() {
     let output = team.deploy("1", &[]);
     let line = printed(output.expect(1).says("  git fetch\n"), "approve").pop().expect("a line to paste");
     let refused = on_terminal(&dana, &line, "so be it\n");
-    refused.expect(2).shows("this clone has no branch `deploy-log`").shows("git fetch origin");
-    // git names the commit by itself as soon as it is here
+    refused.expect(2).shows("is not in the repository at hand").shows("`git fetch` brings what is new");
+    // as the line before it says; then git names the commit by itself
     dana.git(&["fetch", "--quiet"]);
     on_terminal(&dana, &line, "so be it\n").expect(0);
     assert_eq!(team.newest()["commit"]["sha"], sha);
