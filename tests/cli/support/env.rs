@@ -94,6 +94,12 @@ impl TestEnv {
         self.variables().contains_key(name)
     }
 
+    /// The names of the variables that are set.
+    #[allow(dead_code, reason = "the bench of the log's speed asks")]
+    pub fn names(&self) -> impl Iterator<Item = String> + use<> {
+        self.variables().keys().cloned().collect::<Vec<_>>().into_iter()
+    }
+
     fn variables(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
         self.variables.lock().unwrap_or_else(PoisonError::into_inner)
     }
