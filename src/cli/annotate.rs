@@ -61,7 +61,7 @@ pub fn run(args: &Annotate, ctx: &Context) -> Result<Exit, Failure> {
         ctx.ui.result(&view::draft(&annotation, &writer.redactor));
         return Ok(Exit::Done);
     }
-    act.append(ctx, &writer, args.format, annotation, &|_| Ok(()))
+    act.append(ctx, &writer, args.format, annotation)
 }
 
 impl Annotate {

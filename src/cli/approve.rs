@@ -81,7 +81,7 @@ pub fn run(args: &Approve, ctx: &Context) -> Result<Exit, Failure> {
         ctx.ui.result(&view::draft(&draft, &writer.redactor));
         return Ok(Exit::Done);
     }
-    act.append(ctx, &writer, args.format, draft, &|_| Ok(()))
+    act.append(ctx, &writer, args.format, draft)
 }
 
 impl Approve {
@@ -115,12 +115,7 @@ impl Approve {
         class: ClassName,
     ) -> Result<Record, Failure> {
         let question = if self.withdraw { "Why is it taken back? " } else { "Why may it go ahead? " };
-        let reason = match &self.reason {
-            Some(reason) => Some(reason.clone()),
-            None => ctx.ui.ask(question).map_err(Failure::unable)?,
-        };
-        let reason = reason.as_deref().and_then(Text::clean);
-        let reason = reason.ok_or_else(|| Failure::usage(anyhow!("why? --reason is missing")))?;
+        let reason = Act::words(ctx, self.reason.as_ref(), question, "--reason")?;
         let note = self.follow_up.as_deref().and_then(Text::clean);
         let mut record = Record::draft(Kind::Approval);
         record.service = delivery.service().cloned();

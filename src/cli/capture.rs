@@ -75,7 +75,7 @@ pub struct Delivery {
     change_note: Option<ChangeNote>,
     actor: Option<Person>,
     job: Option<crate::core::record::Job>,
-    /// The code is not that of the repository at hand, or a flag says whose it is.
+    /// The code is not that of the repository at hand.
     is_other_project: bool,
     /// The project was named, and not found out.
     is_named_project: bool,

@@ -6,7 +6,7 @@ use super::exit::{Exit, Failure};
 use super::settings::Settings;
 use super::{Format, gate, view};
 use crate::core::gate::Decision;
-use crate::recorder::{Known, RecordError};
+use crate::recorder::Known;
 use crate::ui::json::json_pretty;
 use clap::Args;
 use serde_json::json;
@@ -51,7 +51,9 @@ pub fn run(args: &Check, ctx: &Context) -> Result<Exit, Failure> {
 /// # Errors
 /// Where the log is not what it should be.
 pub fn decide(delivery: &Delivery, ctx: &Context, settings: &Settings) -> Result<Decision, Failure> {
-    match with_log(delivery, ctx, settings) {
+    let store = settings.open_log_to_append(ctx)?;
+    let known = Known::fetch(&store, &settings.trust, ctx.deadline());
+    match known.and_then(|known| delivery.decide(&known, ctx, settings)) {
         Ok(decision) => Ok(decision),
         Err(because) if because.is_unreachable() => {
             let copy = delivery.copied_place(ctx, settings);
@@ -59,11 +61,6 @@ pub fn decide(delivery: &Delivery, ctx: &Context, settings: &Settings) -> Result
         }
         Err(because) => Err(because.into()),
     }
-}
-
-fn with_log(delivery: &Delivery, ctx: &Context, settings: &Settings) -> Result<Decision, RecordError> {
-    let store = settings.open_log_to_append(ctx).map_err(|failure| RecordError::Other(failure.error))?;
-    delivery.decide(&Known::fetch(&store, &settings.trust, ctx.deadline())?, ctx, settings)
 }
 
 /// Shows a decision.

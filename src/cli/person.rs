@@ -8,7 +8,7 @@ use super::log::no_log;
 use super::settings::{Settings, TRUST_ROOT};
 use super::writer::LogWriter;
 use super::{Format, identity, view};
-use crate::core::record::{Kind, Name, Person, Record, Status};
+use crate::core::record::{Kind, Name, Person, Record, Status, Text};
 use crate::recorder::{Appended, Draft, Kept, Known, RecordError, random_id};
 use anyhow::anyhow;
 
@@ -44,23 +44,15 @@ impl Act {
         Ok(Person { login: Some(login.clone()), ..Person::default() })
     }
 
-    /// Appends the record, if the log that it will follow passes the check.
+    /// Appends the record.
     ///
     /// # Errors
     /// Where it is neither in the log nor in the spool.
-    pub fn append(
-        &self,
-        ctx: &Context,
-        writer: &LogWriter,
-        format: Format,
-        draft: Record,
-        check: &dyn Fn(&Known) -> Result<(), RecordError>,
-    ) -> Result<Exit, Failure> {
+    pub fn append(&self, ctx: &Context, writer: &LogWriter, format: Format, draft: Record) -> Result<Exit, Failure> {
         let id = random_id().map_err(Failure::unable)?;
         let keeps = RecordError::can_be_mended;
         let kept =
             writer.recorder().append_or_spool(&writer.spool, &id, draft.clone(), ctx.deadline(), &keeps, &mut |known| {
-                check(known)?;
                 // a laptop may know the project only by its path
                 let project = project_in(draft.project.clone(), known.state());
                 Ok(Draft(Record { project, ..draft.clone() }))
@@ -78,6 +70,19 @@ impl Act {
             }
         }
         Ok(Exit::Done)
+    }
+
+    /// The person's words: those that are given, or those that they type.
+    ///
+    /// # Errors
+    /// Where there are none; `flag` says how to give them.
+    pub fn words(ctx: &Context, given: Option<&String>, question: &str, flag: &str) -> Result<Text, Failure> {
+        let words = match given {
+            Some(words) => Some(words.clone()),
+            None => ctx.ui.ask(question).map_err(Failure::unable)?,
+        };
+        let words = words.as_deref().and_then(Text::clean);
+        words.ok_or_else(|| Failure::usage(anyhow!("{} {flag} is missing", question.trim())))
     }
 
     fn refused(&self, ctx: &Context, principal: &str) -> Failure {

@@ -7,7 +7,7 @@ use super::person::{Act, Original};
 use super::settings::Settings;
 use super::writer::LogWriter;
 use super::{Format, view};
-use crate::core::record::{Kind, Text};
+use crate::core::record::Kind;
 use crate::core::state::Mark;
 use crate::recorder::Known;
 use anyhow::anyhow;
@@ -48,19 +48,15 @@ pub fn run(args: &Resolve, ctx: &Context) -> Result<Exit, Failure> {
     let original = Original::find(hold.seq, ctx, &settings)?;
     let writer = LogWriter::open(ctx, settings, original.environment())?;
     let person = act.signer(ctx, &writer)?;
-    let note = match &args.note {
-        Some(note) => Some(note.clone()),
-        None => ctx.ui.ask("Why is it safe to go on? ").map_err(Failure::unable)?,
-    };
-    let note = note.as_deref().and_then(Text::clean);
+    let note = Act::words(ctx, args.note.as_ref(), "Why is it safe to go on? ", "--note")?;
     let mut draft = original.draft(Kind::Resolution);
     draft.by = Some(person);
-    draft.note = Some(note.ok_or_else(|| Failure::usage(anyhow!("why is it safe to go on? --note is missing")))?);
+    draft.note = Some(note);
     if args.dry_run {
         ctx.ui.result(&view::draft(&draft, &writer.redactor));
         return Ok(Exit::Done);
     }
-    act.append(ctx, &writer, args.format, draft, &|_| Ok(()))
+    act.append(ctx, &writer, args.format, draft)
 }
 
 /// The hold that is meant.

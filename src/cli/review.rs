@@ -8,7 +8,7 @@ use super::writer::LogWriter;
 use super::{Format, view};
 use crate::core::gate::is_same_person;
 use crate::core::policy::FourEyes;
-use crate::core::record::{Kind, Name, Outcome, Person, Text};
+use crate::core::record::{Kind, Name, Outcome, Person};
 use crate::repo::default_ticket_pattern;
 use anyhow::anyhow;
 use clap::Args;
@@ -61,20 +61,16 @@ pub fn run(args: &Review, ctx: &Context) -> Result<Exit, Failure> {
     if args.outcome == Outcome::Rejected && !is_closed {
         ctx.ui.say("a review that rejects is on record, and the review stays owed until one approves");
     }
-    let note = match &args.note {
-        Some(note) => Some(note.clone()),
-        None => ctx.ui.ask("What did you find? ").map_err(Failure::unable)?,
-    };
+    let note = Act::words(ctx, args.note.as_ref(), "What did you find? ", "--note")?;
     let mut draft = original.draft(Kind::Review);
     draft.reviewer = Some(reviewer);
     draft.outcome = Some(args.outcome);
-    let note = note.as_deref().and_then(Text::clean);
-    draft.note = Some(note.ok_or_else(|| Failure::usage(anyhow!("what did you find? --note is missing")))?);
+    draft.note = Some(note);
     if args.dry_run {
         ctx.ui.result(&view::draft(&draft, &writer.redactor));
         return Ok(Exit::Done);
     }
-    act.append(ctx, &writer, args.format, draft, &|_| Ok(()))
+    act.append(ctx, &writer, args.format, draft)
 }
 
 /// Nobody reviews what they ran or wrote themselves.
@@ -100,7 +96,8 @@ fn refuse_own_work(ctx: &Context, original: &Original, reviewer: &Person, settin
             )),
         }
     }
-    if authors(original, settings).iter().any(|login| Some(login) == reviewer.login.as_ref()) {
+    let wrote_it = |login: Name| is_same_person(&Person { login: Some(login), ..Person::default() }, reviewer) == Some(true);
+    if authors(original, settings).into_iter().any(wrote_it) {
         return Err(Failure::no(anyhow!(
             "refused: you wrote what record {seq} deployed, and another person reviews it (review-by-author)"
         ))

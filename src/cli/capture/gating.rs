@@ -8,7 +8,7 @@ use crate::core::gate::{self, Change, Code, Decision, Direction, Effect, Facts, 
 use crate::core::record::{
     ApprovalSource, ClassName, Delivered, Finding, Kind, Line, Name, Record, Rollback, Status, Strength, Time,
 };
-use crate::core::state::{Place, PlaceKey, State, is_same_version};
+use crate::core::state::{Mark, OpenReview, Place, PlaceKey, State, is_same_version};
 use crate::http::Deadline;
 use crate::recorder::{Known, RecordError, Wanted};
 use std::time::Duration;
@@ -368,7 +368,7 @@ fn findings(decision: &Decision) -> Vec<Finding> {
 }
 
 /// Holds and reviews that are owed in a place.
-fn debts(key: &PlaceKey, state: Option<&State>) -> (Vec<crate::core::state::Mark>, Vec<crate::core::state::OpenReview>) {
+fn debts(key: &PlaceKey, state: Option<&State>) -> (Vec<Mark>, Vec<OpenReview>) {
     let Some(state) = state else { return Default::default() };
     let holds = state.holds.iter().filter(|hold| hold.place() == *key).cloned().collect();
     let reviews = state.reviews.iter().filter(|review| review.place() == *key).cloned().collect();

@@ -308,12 +308,9 @@ impl State {
         let (Some(key), Some(commit), Some(approver)) = (PlaceKey::of(record), &record.commit, &record.approver) else {
             return;
         };
-        // what a person says last of a commit there is what counts
-        self.approvals.retain(|known| {
-            let is_same = known.is_about(record, &key) && known.commit == commit.sha && known.approver == *approver;
-            !(is_same && record.withdrawn == Some(true))
-        });
         if record.withdrawn == Some(true) {
+            let is_theirs = |known: &OpenApproval| known.commit == commit.sha && known.approver.login == approver.login;
+            self.approvals.retain(|known| !(known.is_about(record, &key) && is_theirs(known)));
             return;
         }
         self.approvals.push(OpenApproval {
@@ -452,9 +449,8 @@ impl OpenApproval {
     /// Whether this record is about the place that it is bound to. A laptop may know the project only by its path.
     fn is_about(&self, record: &Record, key: &PlaceKey) -> bool {
         let path = record.project.as_ref().and_then(|project| project.path.as_ref());
-        let is_by_path = self.project.is_none() && self.path.is_some() && self.path.as_ref() == path;
-        let is_same_project = (self.project, &self.path) == (key.project, &key.path) || is_by_path;
-        is_same_project && (&self.service, &self.environment) == (&key.service, &key.environment)
+        let own = PlaceKey::of_parts(self.project, self.path.as_ref(), self.service.as_ref(), &self.environment);
+        own.in_project_of(key, path) == *key
     }
 }
 
