@@ -192,24 +192,17 @@ fn job(variables: &Variables) -> Result<Job, CiError> {
 
 fn actor(variables: &Variables) -> Result<Person, CiError> {
     let login = variables.get("GITLAB_USER_LOGIN");
-    let is_bot = login.as_deref().is_some_and(is_bot);
+    let login = login.map(Name::new).transpose().map_err(|problem| wrong("GITLAB_USER_LOGIN", &problem))?;
+    let is_bot = login.as_ref().is_some_and(Name::is_bot_login);
     let is_scheduled = variables.get("CI_PIPELINE_SOURCE").as_deref() == Some("schedule");
     Ok(Person {
-        login: login.map(Name::new).transpose().map_err(|problem| wrong("GITLAB_USER_LOGIN", &problem))?,
+        login,
         id: variables.number("GITLAB_USER_ID")?,
         name: variables.line("GITLAB_USER_NAME"),
         bot: is_bot.then_some(true),
         automated: (is_bot || is_scheduled).then_some(true),
         ..Person::default()
     })
-}
-
-/// Project and group access tokens act as users named `project_1_bot_…` and `group_1_bot_…`
-/// (docs.gitlab.com, "Bot users for projects").
-fn is_bot(login: &str) -> bool {
-    let rest = login.strip_prefix("project_").or_else(|| login.strip_prefix("group_"));
-    let number_and_rest = rest.and_then(|rest| rest.split_once('_'));
-    number_and_rest.is_some_and(|(number, rest)| number.parse::<u64>().is_ok() && rest.starts_with("bot"))
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@ mod change;
 mod commit;
 mod gating;
 mod place;
+mod requests;
 mod said;
+mod told;
 
 pub use commit::resolve;
 pub use gating::Start;
@@ -16,7 +18,7 @@ use super::exit::Failure;
 use super::identity;
 use super::settings::Settings;
 use super::witness;
-use crate::core::gate::Said;
+use crate::core::gate::{Said, Told};
 use crate::core::record::{
     Artifact, ChangeNote, Changes, Check, Commit, CommitId, Delivered, Environment, Kind, Line, Link, Name, Person, Project,
     Provenance, Record, Status, Strength, Text, Time,
@@ -85,6 +87,10 @@ pub struct Delivery {
     said: Said,
     /// What was compared last: with what, and what came of it.
     compared: RefCell<Option<(Option<Delivered>, Comparison)>>,
+    /// The number by which GitLab has this deployment.
+    deployment: Option<u64>,
+    /// What GitLab told last: compared with what, and what came of it.
+    told: RefCell<Option<(Option<Delivered>, Told)>>,
 }
 
 /// How a deployment stands, and when.
@@ -126,7 +132,8 @@ impl Delivery {
             job.project = ci.project.path.clone();
         }
         // a server that could not be asked for the policy a moment ago is not asked again
-        let witness = ci.filter(|_| !settings.is_stale).map(|ci| witness::ask(ctx, ci)).transpose()?.flatten();
+        let asked = ci.zip(settings.gitlab.as_ref()).filter(|_| !settings.is_stale);
+        let witness = asked.map(|(ci, gitlab)| witness::ask(ctx, ci, gitlab)).transpose()?.flatten();
         let actor = match (&witness, ci) {
             (Some(witness), _) => Some(witness.actor.clone()),
             (None, Some(ci)) => Some(ci.actor.clone()),
@@ -164,6 +171,8 @@ impl Delivery {
             pattern: pattern(settings)?,
             said,
             compared: RefCell::default(),
+            deployment: None,
+            told: RefCell::default(),
         })
     }
 

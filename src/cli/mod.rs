@@ -1,6 +1,7 @@
 //! The command line: one file per command, each with its arguments, its call and its outcome.
 
 mod annotate;
+mod api;
 mod approve;
 mod cache;
 mod capture;

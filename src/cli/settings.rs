@@ -3,6 +3,7 @@
 //! In a CI job whose default branch has a `.deploy-record.yml`, all of it comes from the default branch as the server has it,
 //! and from nowhere else. So neither a branch nor a variable of "Run pipeline" can weaken it.
 
+use super::api;
 use super::context::Context;
 use super::contradiction;
 use super::exit::Failure;
@@ -13,6 +14,7 @@ use crate::core::escape::shell_quoted;
 use crate::core::log::entry::Trust;
 use crate::core::record::{CommitId, Digest, Line, Policy};
 use crate::core::trust::AllowedSigners;
+use crate::gitlab::Gitlab;
 use crate::http::RemoteError;
 use crate::recorder::RecordError;
 use crate::repo::Checkout;
@@ -21,6 +23,7 @@ use crate::spool::Spool;
 use crate::store::{LogStore, StoreError};
 use anyhow::{Context as _, anyhow};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Where the trust root stands in a repository.
 pub const TRUST_ROOT: &str = ".deploy-record/allowed_signers";
@@ -50,6 +53,8 @@ pub struct Settings {
     pub is_stale: bool,
     /// Why the server does not let itself be read, so that it can't be told what decides.
     pub refusal: Option<RemoteError>,
+    /// GitLab's API, where there is a token for it: in a job, and elsewhere with an access token.
+    pub gitlab: Option<Arc<Gitlab>>,
 }
 
 impl Settings {
@@ -118,6 +123,7 @@ impl Settings {
         };
         let trust_origin = files.trust_root.map(|file| file.origin);
         let (trusts_only_itself, is_stale, refusal) = (files.is_own, files.is_stale, files.refusal);
+        let gitlab = api::gitlab(ctx, ci.as_ref(), checkout.as_ref(), &location).map(Arc::new);
         Ok(Settings {
             config,
             policy,
@@ -130,6 +136,7 @@ impl Settings {
             trusts_only_itself,
             is_stale,
             refusal,
+            gitlab,
         })
     }
 

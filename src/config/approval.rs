@@ -1,14 +1,15 @@
 //! What an approval must be, and what a rollback does.
 
 use super::Config;
-use super::problem::Problem;
+use super::problem::{Problem, quoted};
 use super::value::{Section, Value};
-use crate::core::policy::{ApprovalFor, FourEyes, Span};
+use crate::core::policy::{Access, ApprovalFor, FourEyes, Span};
 use crate::core::record::ApprovalSource;
 use chrono::TimeDelta;
 
 const APPROVAL: &str = "{ approvers: [chen, dana] }";
 const APPROVERS: &str = "[chen, dana]";
+const GROUPS: &str = "[acme/release-managers]";
 const KEYS: &[&str] = &["approvers", "groups", "minimum_access", "accept", "four_eyes", "valid_for"];
 
 /// Reads them.
@@ -23,6 +24,12 @@ pub fn read(file: &Section, config: &mut Config) -> Result<(), Problem> {
     if let Some(approvers) = section.get("approvers") {
         rules.approvers = approvers.set(APPROVERS, "chen")?;
     }
+    if let Some(groups) = section.get("groups") {
+        rules.groups = paths(&groups)?;
+    }
+    if let Some(value) = section.get("minimum_access") {
+        rules.minimum_access = Some(value.word(Access::ALL)?);
+    }
     if let Some(value) = section.get("accept") {
         rules.accept = accept(&value)?;
     }
@@ -33,6 +40,27 @@ pub fn read(file: &Section, config: &mut Config) -> Result<(), Problem> {
         rules.valid_for = valid_for(&value)?;
     }
     Ok(())
+}
+
+/// Paths of groups, each once.
+fn paths(value: &Value) -> Result<Vec<String>, Problem> {
+    let mut all = Vec::new();
+    for value in value.full_list(GROUPS)? {
+        let path = value.text("acme/release-managers")?;
+        let is_path = !path.is_empty() && path.split('/').all(is_path_part);
+        if !is_path {
+            return Err(value.wrong(format!("expected a group's path such as `acme/release-managers`, found {}", quoted(path))));
+        }
+        value.refuse_second(&all, &path.to_owned())?;
+        all.push(path.to_owned());
+    }
+    Ok(all)
+}
+
+/// What GitLab allows between the slashes of a path.
+fn is_path_part(part: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    !part.is_empty() && !part.starts_with(['.', '-']) && part.bytes().all(is_allowed)
 }
 
 fn accept(value: &Value) -> Result<Vec<ApprovalSource>, Problem> {
@@ -56,7 +84,7 @@ fn valid_for(value: &Value) -> Result<TimeDelta, Problem> {
 /// what a user calls an emergency, and then whomever the trust root names may approve.
 pub fn check(file: &Section, config: &Config) -> Result<(), Problem> {
     let rules = &config.rules;
-    if !rules.approval.approvers.is_empty() || !rules.may_ask() {
+    if !rules.approval.approvers.is_empty() || rules.needs_members() || !rules.may_ask() {
         return Ok(());
     }
     let words = format!("asks for approvals, and `approval.approvers` names nobody; add `approval: {APPROVAL}`");

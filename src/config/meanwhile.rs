@@ -39,6 +39,7 @@ fn strictly(rules: Rules) -> Rules {
             within: sooner(rules.follow_up.within),
             overdue: rules.follow_up.overdue.max(FollowUpRule::default().overdue),
             assignee: None,
+            issue: false,
         },
         approval: nobodys(&rules.approval),
         rollback_holds: rules.rollback_holds,
@@ -54,6 +55,8 @@ fn nobodys(rules: &ApprovalRules) -> ApprovalRules {
     let default = ApprovalRules::default();
     ApprovalRules {
         approvers: Vec::new(),
+        groups: Vec::new(),
+        minimum_access: rules.minimum_access,
         accept: Vec::new(),
         four_eyes: rules.four_eyes.max(default.four_eyes),
         valid_for: rules.valid_for.min(default.valid_for),

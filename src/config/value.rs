@@ -35,16 +35,6 @@ impl<'t> Value<'t> {
         matches!(self.node, Node::Text(own) if own == text)
     }
 
-    /// Whether it is `true`.
-    pub fn is_true(&self) -> bool {
-        *self.node == Node::Boolean(true)
-    }
-
-    /// Its elements; nothing where it is no list.
-    pub fn elements(&self) -> Vec<Value<'t>> {
-        self.list("").unwrap_or_default()
-    }
-
     /// What lies in it, whatever its keys are; nothing where it is no mapping.
     pub fn entries(&self) -> Vec<Value<'t>> {
         let Node::Mapping(entries) = self.node else { return Vec::new() };

@@ -48,7 +48,7 @@ fn labels(section: &Section) -> Result<Vec<String>, Problem> {
 }
 
 fn follow_up(value: &Value) -> Result<FollowUpRule, Problem> {
-    let section = value.section(FOLLOW_UP, &["within", "assignee", "overdue"])?;
+    let section = value.section(FOLLOW_UP, &["within", "assignee", "overdue", "issue"])?;
     let default = FollowUpRule::default();
     let within = section.get("within").map(|within| within.parsed("1 business day")).transpose()?;
     let overdue = section.get("overdue").map(|overdue| overdue.word(Overdue::ALL)).transpose()?;
@@ -56,5 +56,6 @@ fn follow_up(value: &Value) -> Result<FollowUpRule, Problem> {
         within: within.unwrap_or(default.within),
         assignee: section.get("assignee").map(|assignee| assignee.parsed("chen")).transpose()?,
         overdue: overdue.unwrap_or(default.overdue),
+        issue: section.get("issue").map(|issue| issue.boolean()).transpose()?.unwrap_or_default(),
     })
 }

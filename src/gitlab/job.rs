@@ -1,6 +1,7 @@
 //! The job, as GitLab itself has it (docs.gitlab.com/api/jobs, "Retrieve job of a job token").
 
-use super::Gitlab;
+use super::call::{Call, READ};
+use super::{ApiError, Gitlab, Token, User};
 use crate::http::{Deadline, RemoteError};
 use serde::Deserialize;
 
@@ -22,21 +23,6 @@ pub struct Job {
     pub commit: Commit,
     /// The pipeline.
     pub pipeline: Pipeline,
-}
-
-/// A user.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct User {
-    /// The number, which stays when the name changes.
-    pub id: u64,
-    /// The login.
-    pub username: String,
-    /// The name as people write it.
-    #[serde(default)]
-    pub name: Option<String>,
-    /// Whether it is a bot or a service account.
-    #[serde(default)]
-    pub bot: Option<bool>,
 }
 
 /// A commit.
@@ -64,6 +50,12 @@ impl Gitlab {
     /// # Errors
     /// Where the server can't be reached in time, does not know the token (401), or answers nonsense.
     pub fn job(&self, deadline: Deadline) -> Result<Option<Job>, RemoteError> {
-        self.get("/job", deadline)
+        let what = "about this job";
+        let call = Call { what, path: &["job"], query: &[], tokens: &[Token::Job], scope: READ };
+        match self.get(&call, deadline) {
+            Ok(job) => Ok(Some(job)),
+            Err(ApiError::Remote { source, .. }) => Err(source),
+            Err(ApiError::NoToken { .. } | ApiError::Untold { .. } | ApiError::TooMuch { .. }) => Ok(None),
+        }
     }
 }

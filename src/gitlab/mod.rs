@@ -1,99 +1,82 @@
-//! GitLab's REST API, as far as a job's token may use it (docs.gitlab.com/api).
+//! GitLab's REST API (docs.gitlab.com/api/rest): one file per resource, and here what all of them share.
 //!
-//! Built on first use, with time limits; reading is tried again where that is safe: after 429, as the server says, and after 5xx.
-//! Texts of errors hold no tokens, and what the server answers is shown shortened.
+//! Each call says which token it can be made with: a job's token costs nobody anything, but GitLab takes it only at some endpoints
+//! (docs.gitlab.com/ci/jobs/ci_job_token); an access token is somebody's. Reading is tried again where that is safe: after 429, as the
+//! server says, and after 5xx. What writes is sent once, unless it certainly was not done. Texts of errors hold no tokens, and what
+//! the server answers is shown shortened.
 
+mod call;
+mod deployment;
+mod error;
 mod job;
+mod link;
+mod merge_request;
+mod note;
+mod user;
 
-pub use job::{Job, User};
+pub use deployment::{Deployment, DeploymentApproval};
+pub use error::{ApiError, Token};
+pub use job::Job;
+pub use merge_request::{Approvals, ApprovedBy, MergeRequest};
+pub use note::Note;
+pub use user::{Member, User};
 
-use crate::http::{self, Deadline, Http, RemoteError, expect_success, header};
-use reqwest::Method;
-use reqwest::blocking::Response;
-use reqwest::header::HeaderMap;
-use serde::de::DeserializeOwned;
-use std::io::Read as _;
+use crate::http::Http;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use zeroize::Zeroizing;
 
-/// The most that one answer may hold, in bytes.
-const LARGEST_ANSWER: u64 = 8 * 1024 * 1024;
-
-/// How often a request that only reads is tried.
-const TRIES: u32 = 3;
-
-/// The longest that is waited because the server says so (`Retry-After`).
-const LONGEST_WAIT: Duration = Duration::from_secs(20);
-
-/// The API of one GitLab, with a job's token.
+/// The API of one GitLab, as far as the tokens at hand may use it, for one project.
 pub struct Gitlab {
     http: Arc<Http>,
     api: String,
-    job_token: Zeroizing<String>,
+    /// The project's number or path.
+    project: String,
+    job_token: Option<Zeroizing<String>>,
+    access_token: Option<Zeroizing<String>>,
+    /// The server takes the job's token for fewer calls than a newer one would: known once one was turned down.
+    is_job_token_poor: AtomicBool,
+    count: AtomicU32,
+    tell: Tell,
+}
+
+/// Where requests are told, each in a line.
+pub type Tell = Box<dyn Fn(&str) + Send + Sync>;
+
+/// The tokens at hand.
+#[derive(Default)]
+pub struct Tokens {
+    /// The job's own (`CI_JOB_TOKEN`).
+    pub job: Option<Zeroizing<String>>,
+    /// A person's, project's, group's or service account's.
+    pub access: Option<Zeroizing<String>>,
 }
 
 impl Gitlab {
-    /// The API of the GitLab at this address, which must be vouched for: it is sent the token.
-    pub fn new(http: Arc<Http>, server_url: &str, job_token: &str) -> Self {
-        let api = format!("{}/api/v4", server_url.trim_end_matches('/'));
-        Gitlab { http, api, job_token: Zeroizing::new(job_token.to_owned()) }
-    }
-
-    /// What is at this path, such as `/job`; `None` where there is no such thing, or the token may not see it, which GitLab does not
-    /// tell apart.
-    ///
-    /// # Errors
-    /// Where the server can't be reached in time, does not know the token (401), or answers nonsense.
-    fn get<T: DeserializeOwned>(&self, path: &str, deadline: Deadline) -> Result<Option<T>, RemoteError> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let (problem, wait) = match self.get_once(path, deadline) {
-                Ok(found) => return Ok(found),
-                Err((problem, wait)) => (problem, wait.unwrap_or_else(|| http::pause(tries))),
-            };
-            if !problem.is_transient() || tries >= TRIES || wait > LONGEST_WAIT || deadline.remaining() <= wait {
-                return Err(problem);
-            }
-            std::thread::sleep(wait);
+    /// The API of the GitLab at this address, which must be vouched for: it is sent the tokens. `project` is the number or the path.
+    /// Each request is told to `tell`, in a line.
+    pub fn new(http: Arc<Http>, server_url: &str, project: &str, tokens: Tokens, tell: Tell) -> Self {
+        // a job's token that is given as the access token, too, is none
+        let access_token = tokens.access.filter(|token| tokens.job.as_ref().is_none_or(|job| **job != **token));
+        Gitlab {
+            http,
+            api: format!("{}/api/v4", server_url.trim_end_matches('/')),
+            project: project.to_owned(),
+            job_token: tokens.job,
+            access_token,
+            is_job_token_poor: AtomicBool::new(false),
+            count: AtomicU32::new(0),
+            tell,
         }
     }
 
-    /// As [`Gitlab::get`]; with the problem, how long to wait where the server says it.
-    fn get_once<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        deadline: Deadline,
-    ) -> Result<Option<T>, (RemoteError, Option<Duration>)> {
-        let mut headers = HeaderMap::new();
-        let mut token = header(&self.job_token);
-        token.set_sensitive(true);
-        headers.insert("JOB-TOKEN", token);
-        headers.insert("Accept", header("application/json"));
-        let url = format!("{}{path}", self.api);
-        let response = self.http.send(Method::GET, &url, headers, Vec::new(), deadline).map_err(|error| (error, None))?;
-        if matches!(response.status().as_u16(), 403 | 404) {
-            return Ok(None);
-        }
-        let wait = retry_after(&response);
-        let response = expect_success(response).map_err(|error| (error, wait))?;
-        read(response).map(Some).map_err(|error| (error, None))
+    /// Whether there is an access token.
+    pub fn has_access_token(&self) -> bool {
+        self.access_token.is_some()
     }
-}
 
-/// How long the server asks to wait, in whole seconds (RFC 9110 § 10.2.3; GitLab gives no dates).
-fn retry_after(response: &Response) -> Option<Duration> {
-    let seconds = response.headers().get("retry-after")?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
-}
-
-fn read<T: DeserializeOwned>(response: Response) -> Result<T, RemoteError> {
-    let mut bytes = Vec::new();
-    let whole = response.take(LARGEST_ANSWER + 1).read_to_end(&mut bytes);
-    whole.map_err(|error| RemoteError::Broken(error.to_string()))?;
-    if bytes.len() as u64 > LARGEST_ANSWER {
-        return Err(RemoteError::Nonsense("it is larger than 8 MiB".to_owned()));
+    /// How many requests were sent.
+    pub fn requests(&self) -> u32 {
+        self.count.load(Ordering::Relaxed)
     }
-    serde_json::from_slice(&bytes).map_err(|error| RemoteError::Nonsense(error.to_string()))
 }

@@ -1,6 +1,6 @@
 //! What is new in a commit since another one.
 
-use super::RepoError;
+use super::{RepoError, Step};
 use crate::core::record::{Changes, Line, MergeRequest};
 use git2::{DiffOptions, ErrorCode, FileMode, ObjectType, Oid, Repository, TreeWalkMode, TreeWalkResult};
 use regex::Regex;
@@ -40,6 +40,8 @@ pub struct Compared {
     pub descends: bool,
     /// As `descends`, the other way round.
     pub may_precede: bool,
+    /// The commits of the branch itself, the oldest first, where they were asked for and can be told.
+    pub steps: Option<Vec<Step>>,
 }
 
 pub(super) fn between(
@@ -95,7 +97,7 @@ pub(super) fn between(
 }
 
 /// The files that differ; `None` where one of the two commits is not here.
-fn paths(repository: &Repository, previous: Oid, to: Oid) -> Result<Option<Vec<String>>, RepoError> {
+pub(super) fn paths(repository: &Repository, previous: Oid, to: Oid) -> Result<Option<Vec<String>>, RepoError> {
     let tree = |id| match repository.find_commit(id).and_then(|commit| commit.tree()) {
         Ok(tree) => Ok(Some(tree)),
         Err(error) if error.code() == ErrorCode::NotFound => Ok(None),

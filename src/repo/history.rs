@@ -1,6 +1,6 @@
 //! More history than a shallow clone has, fetched beside it: the job's own checkout is not touched.
 
-use super::{Compared, RepoError, changes, oid};
+use super::{Compared, RepoError, Step, changes, oid, steps};
 use crate::core::record::CommitId;
 use crate::git::{Advertised, GitRemote};
 use crate::http::{Deadline, RemoteError};
@@ -55,5 +55,13 @@ impl Deepened {
         path: Option<&str>,
     ) -> Result<Compared, RepoError> {
         changes::between(&self.repository, oid(previous)?, oid(to)?, tickets, path)
+    }
+
+    /// As [`super::Checkout::steps`].
+    ///
+    /// # Errors
+    /// Where the repository is damaged.
+    pub fn steps(&self, previous: &CommitId, to: &CommitId) -> Result<Option<Vec<Step>>, RepoError> {
+        steps::between(&self.repository, Some(oid(previous)?), oid(to)?)
     }
 }

@@ -4,10 +4,12 @@ mod changes;
 pub mod default_branch;
 mod history;
 mod ownership;
+mod steps;
 mod version;
 
 pub use changes::{Compared, default_ticket_pattern};
 pub use history::Deepened;
+pub use steps::{MOST_STEPS, Step};
 
 use crate::core::record::{Commit, CommitId, Line, Time};
 use git2::{ErrorCode, ObjectType, Oid, Repository, Signature};
@@ -141,6 +143,15 @@ impl Checkout {
         path: Option<&str>,
     ) -> Result<Compared, RepoError> {
         changes::between(&self.repository, oid(previous)?, oid(to)?, tickets, path)
+    }
+
+    /// How the branch came to `to` from `previous`, the oldest step first; only the last where nothing came before. `None` where
+    /// there are more than [`MOST_STEPS`], or history does not go back that far.
+    ///
+    /// # Errors
+    /// Where the repository is damaged.
+    pub fn steps(&self, previous: Option<&CommitId>, to: &CommitId) -> Result<Option<Vec<Step>>, RepoError> {
+        steps::between(&self.repository, previous.map(oid).transpose()?, oid(to)?)
     }
 
     /// All files of a commit, relative to the top; `None` where it is not here.
@@ -292,7 +303,8 @@ impl Checkout {
         self.repository.config().ok()?.get_string("remote.origin.url").ok().filter(|url| !url.is_empty())
     }
 
-    fn remote_url(&self, name: &str) -> Option<String> {
+    /// The address of a remote, with `url.….insteadOf` applied; it may hold a password.
+    pub fn remote_url(&self, name: &str) -> Option<String> {
         let remote = self.repository.find_remote(name).ok()?;
         remote.url().ok().map(str::to_owned)
     }

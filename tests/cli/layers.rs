@@ -15,7 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("scratch.rs", &[]),
     ("child.rs", &[]),
     ("git", &["child", "git", "http"]),
-    ("gitlab", &["gitlab", "http"]),
+    ("gitlab", &["core", "gitlab", "http"]),
     ("repo", &["core", "git", "http", "repo", "scratch"]),
     ("store", &["core", "git", "http", "scratch", "store"]),
     ("recorder.rs", &["core", "http", "signer", "store"]),

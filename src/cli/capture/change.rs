@@ -72,15 +72,22 @@ impl Delivery {
         let path = self.project.as_ref().and_then(|project| project.path.as_ref());
         let path = path.map(Line::as_str);
         let compared = checkout.compare(previous, commit, &self.pattern, path)?;
+        let asks = settings.gitlab.is_some();
         if compared.changes.incomplete != Some(true) {
-            return Ok(compared);
+            let steps = if asks { checkout.steps(Some(previous), commit)? } else { None };
+            return Ok(Compared { steps, ..compared });
         }
         let Some(remote) = project_remote(ctx, settings) else { return Ok(compared) };
         ctx.ui.verbose("the clone is too shallow to compare with what runs there; fetching more history");
         // a part of the time only: what is new is worth knowing, the record is worth more
         let deadline = Deadline::after(ctx.global.timeout / 4);
         match Deepened::fetch(&remote, previous, commit, deadline) {
-            Ok(deeper) => Ok(deeper.compare(previous, commit, &self.pattern, path)?),
+            Ok(deeper) => {
+                let compared = deeper.compare(previous, commit, &self.pattern, path)?;
+                let is_whole = compared.changes.incomplete != Some(true);
+                let steps = if asks && is_whole { deeper.steps(previous, commit)? } else { None };
+                Ok(Compared { steps, ..compared })
+            }
             Err(problem) => {
                 ctx.ui.warn(&format!("can't fetch more history: {problem}"));
                 Ok(compared)

@@ -1,10 +1,11 @@
 //! A deployment before the gate: the facts gathered, the decision, and what the record says of it.
 
 use super::change::Comparison;
+use super::told;
 use super::{Delivery, Progress};
 use crate::cli::context::Context;
 use crate::cli::settings::Settings;
-use crate::core::gate::{self, Change, Code, Decision, Direction, Effect, Facts, LogFacts};
+use crate::core::gate::{self, Candidate, Change, Code, Decision, Direction, Effect, Facts, LogFacts, Told};
 use crate::core::record::{
     ApprovalSource, ClassName, Delivered, Finding, Kind, Line, Name, Record, Rollback, Status, Strength, Time,
 };
@@ -139,7 +140,7 @@ impl Delivery {
             _ => Direction::Unknown,
         };
         let log = LogFacts::Unreachable { because: because.to_owned(), direction };
-        self.ask(&self.key(None), &change, &log, ctx, settings)
+        self.ask(&self.key(None), &change, &log, &Told::default(), ctx, settings)
     }
 
     /// Its place in a log with this state.
@@ -194,16 +195,43 @@ impl Delivery {
         let change = self.change(&standing.comparison, settings);
         let direction = self.direction(standing, known)?;
         let (holds, reviews) = debts(&standing.key, known.state());
-        let mut log = LogFacts::Read { direction, holds, reviews, approvals: known.approvals(wanted, false)? };
-        let decision = self.ask(&standing.key, &change, &log, ctx, settings);
-        if !decision.findings.iter().any(|finding| finding.code == Code::ApprovalMissing) {
+        let signed = known.approvals(wanted, false)?;
+        let mut told = self.told(&standing.comparison, standing.previous.as_ref(), ctx, settings);
+        let decide = |told: &Told, approvals: Vec<Candidate>| {
+            let (holds, reviews) = (holds.clone(), reviews.clone());
+            let log = LogFacts::Read { direction, holds, reviews, approvals };
+            self.ask(&standing.key, &change, &log, told, ctx, settings)
+        };
+        let mut decision = decide(&told, signed.clone());
+        if !decision.needs_approval {
             return Ok(decision);
         }
-        // what nearly counts tells why it does not
-        if let LogFacts::Read { approvals, .. } = &mut log {
-            *approvals = known.approvals(wanted, true)?;
+        told::ask_for_accounts(&mut told, &signed, ctx, settings);
+        decision = decide(&told, signed.clone());
+        if is_missing(&decision) {
+            self.ask_for_approvals(&mut told, &decision, ctx, settings);
+            told::ask_for_accounts(&mut told, &signed, ctx, settings);
+            decision = decide(&told, signed);
         }
-        Ok(self.ask(&standing.key, &change, &log, ctx, settings))
+        if is_missing(&decision) {
+            // what nearly counts tells why it does not
+            decision = decide(&told, known.approvals(wanted, true)?);
+        }
+        *self.told.borrow_mut() = Some((standing.previous.clone(), told));
+        Ok(decision)
+    }
+
+    /// What GitLab tells of the change; asked once, however often the append is tried.
+    fn told(&self, comparison: &Comparison, previous: Option<&Delivered>, ctx: &Context, settings: &Settings) -> Told {
+        let mut known = self.told.borrow_mut();
+        match &*known {
+            Some((same, told)) if same.as_ref() == previous => told.clone(),
+            _ => {
+                let told = Told { requests: self.requests(comparison, ctx, settings), ..Told::default() };
+                *known = Some((previous.cloned(), told.clone()));
+                told
+            }
+        }
     }
 
     /// Where it goes from what runs there. The history is read only for what may be older than that, and have gone out of the state.
@@ -218,7 +246,15 @@ impl Delivery {
         }
     }
 
-    fn ask(&self, place: &PlaceKey, change: &Change, log: &LogFacts, ctx: &Context, settings: &Settings) -> Decision {
+    fn ask(
+        &self,
+        place: &PlaceKey,
+        change: &Change,
+        log: &LogFacts,
+        told: &Told,
+        ctx: &Context,
+        settings: &Settings,
+    ) -> Decision {
         let facts = Facts {
             now: ctx.now(),
             environment: &self.environment.name,
@@ -231,6 +267,7 @@ impl Delivery {
             change,
             said: &self.said,
             log,
+            told,
         };
         gate::decide(&facts, &settings.config.rules)
     }
@@ -254,12 +291,29 @@ impl Delivery {
         record.follow_up = decision.follow_up.clone();
         record.findings = findings(decision);
         if let (Some(provenance), Some(approval)) = (&mut record.provenance, &decision.approval) {
-            let is_claimed = approval.source == ApprovalSource::Claimed;
-            provenance.approval = Some(if is_claimed { Strength::Asserted } else { Strength::Observed });
+            provenance.approval = Some(match approval.source {
+                ApprovalSource::Claimed => Strength::Asserted,
+                ApprovalSource::Signed => Strength::Observed,
+                ApprovalSource::MergeRequestNote
+                | ApprovalSource::MergeRequestApproval
+                | ApprovalSource::DeploymentApproval => Strength::Fetched,
+            });
         }
+        self.tell_of_requests(record, decision);
         if matches!(decision.direction, Direction::Back | Direction::MaybeBack) {
             self.put_back(record, place, settings);
         }
+    }
+
+    /// What GitLab tells of the merge requests takes the place of what the commits' messages say.
+    fn tell_of_requests(&self, record: &mut Record, decision: &Decision) {
+        let told = self.told.borrow();
+        let Some(brought) = told.as_ref().and_then(|(_, told)| told.requests.known()) else { return };
+        if brought.requests.is_empty() {
+            return;
+        }
+        let changes = record.changes.get_or_insert_default();
+        changes.merge_requests = super::requests::as_recorded(brought, &decision.requests);
     }
 
     /// Names the version that is put back where it went well before all that the state has.
@@ -365,6 +419,10 @@ fn findings(decision: &Decision) -> Vec<Finding> {
         Some(Finding { code: line(finding.code.as_str())?, message: line(&finding.message)?, newer: Default::default() })
     };
     decision.findings.iter().filter(is_said).filter_map(finding).collect()
+}
+
+fn is_missing(decision: &Decision) -> bool {
+    decision.findings.iter().any(|finding| finding.code == Code::ApprovalMissing)
 }
 
 /// Holds and reviews that are owed in a place.

@@ -1,10 +1,12 @@
 //! Whether an approval counts: bound, in time, and by another person.
 
-use super::facts::{Author, Candidate, Change, Facts};
+use super::facts::{Account, Author, Candidate, Change, Facts};
+use super::requests::Request;
 use super::{Code, Effect, Finding};
 use crate::core::policy::{FourEyes, Rules};
-use crate::core::record::{Approval, ApprovalSource, ClassName, Name, Person, Text};
+use crate::core::record::{Approval, ApprovalSource, ClassName, Name, Person, Text, Time};
 use crate::core::time::readable;
+use std::collections::BTreeMap;
 
 /// An approval that counts.
 #[derive(Debug, Clone)]
@@ -17,17 +19,18 @@ pub(super) struct Verdict {
 }
 
 /// Why an approval does not count.
-type Doubt = (Code, String);
+pub(super) type Doubt = (Code, String);
 
 /// Holds an approval against everything that it must be.
 pub(super) fn judge(candidate: &Candidate, facts: &Facts, rules: &Rules, class: ClassName) -> Result<Verdict, Finding> {
     let approval = &candidate.approval;
     let checked = binding(candidate, facts)
         .and_then(|()| standing(candidate))
-        .and_then(|()| age(approval, facts, rules, class))
+        .and_then(|()| unexpired(approval, facts))
+        .and_then(|()| age(approval.at, facts, rules, class))
         .and_then(|()| still_open(candidate))
-        .and_then(|()| role(candidate, rules))
-        .and_then(|()| other_person(approval, facts, rules));
+        .and_then(|()| role(candidate, facts, rules))
+        .and_then(|()| by_four_eyes(compare(&approval.approver, facts), rules));
     match checked {
         Ok(is_by_one) => {
             let approval = Approval { before_start: Some(true), ..approval.clone() };
@@ -46,7 +49,9 @@ pub(super) fn words(approval: &Approval) -> String {
     let who = approval.approver.short().map_or_else(|| "somebody".to_owned(), |name| name.to_string());
     let at = approval.at.map(|at| format!(", {}", readable(at.utc()))).unwrap_or_default();
     let record = approval.seq.map(|seq| format!(", record {seq}")).unwrap_or_default();
-    format!("{who}{at}{record}")
+    let covers: Vec<_> = approval.covers.iter().map(|iid| format!("!{iid}")).collect();
+    let covers = if covers.is_empty() { String::new() } else { format!(", {}", covers.join(" ")) };
+    format!("{who}{at}{record}{covers}")
 }
 
 /// That it is for this project, service, environment and commit.
@@ -88,12 +93,16 @@ fn still_open(candidate: &Candidate) -> Result<(), Doubt> {
     }
 }
 
-fn age(approval: &Approval, facts: &Facts, rules: &Rules, class: ClassName) -> Result<(), Doubt> {
-    if let Some(until) = approval.expires_at.filter(|until| until.utc() <= facts.now) {
-        return Err((Code::ApprovalExpired, format!("it expired at {}", readable(until.utc()))));
+fn unexpired(approval: &Approval, facts: &Facts) -> Result<(), Doubt> {
+    match approval.expires_at.filter(|until| until.utc() <= facts.now) {
+        Some(until) => Err((Code::ApprovalExpired, format!("it expired at {}", readable(until.utc())))),
+        None => Ok(()),
     }
+}
+
+pub(super) fn age(at: Option<Time>, facts: &Facts, rules: &Rules, class: ClassName) -> Result<(), Doubt> {
     let longest = rules.approval.valid_for(class);
-    match approval.at {
+    match at {
         Some(at) if facts.now - at.utc() <= longest => Ok(()),
         Some(_) => {
             let hours = longest.num_hours();
@@ -106,76 +115,132 @@ fn age(approval: &Approval, facts: &Facts, rules: &Rules, class: ClassName) -> R
     }
 }
 
-/// Whether an approval by this person can ever count for this change.
+/// Whether an approval by this person can ever count for this change, as far as can be told without GitLab.
 ///
 /// # Errors
 /// The finding that it would come to.
 pub fn may_approve(person: &Person, change: &Change, rules: &Rules) -> Result<(), Finding> {
     let by_author = || match rules.approval.four_eyes {
-        FourEyes::Before => author_doubt(person, change).map_or(Ok(()), Err),
+        FourEyes::Before => author_of(person, &change.authors).map_or(Ok(()), Err),
         FourEyes::After | FourEyes::Off => Ok(()),
     };
-    is_approver(person, rules).and_then(|()| by_author()).map_err(|(code, problem)| {
+    let is_named = match rules.needs_members() {
+        true => is_person(person),
+        false => is_approver(person, rules, &BTreeMap::new()),
+    };
+    is_named.and_then(|()| by_author()).map_err(|(code, problem)| {
         Finding::new(code, Effect::Refuses, format!("an approval by you would not count: {problem}"))
     })
 }
 
 /// That it is by somebody who may approve, in a way that counts.
-fn role(candidate: &Candidate, rules: &Rules) -> Result<(), Doubt> {
+fn role(candidate: &Candidate, facts: &Facts, rules: &Rules) -> Result<(), Doubt> {
     let approval = &candidate.approval;
-    let accept = &rules.approval.accept;
-    if !accept.contains(&approval.source) {
-        let accepted = accept.iter().map(|source| source.as_str()).collect::<Vec<_>>().join(", ");
-        return Err((
-            Code::ApprovalNotAccepted,
-            format!("the policy does not accept approvals of the kind `{}`, only {accepted}", approval.source),
-        ));
-    }
+    is_accepted(approval.source, rules)?;
     let login = approval.approver.login.as_ref();
     if approval.source == ApprovalSource::Signed && (candidate.signer.is_none() || candidate.signer.as_ref() != login) {
         let signer = candidate.signer.as_ref().map_or("nobody", Name::as_str);
         return Err((Code::ApprovalSigner, format!("it is signed by `{signer}`")));
     }
-    is_approver(&approval.approver, rules)
+    is_approver(&approval.approver, rules, &facts.told.accounts)
 }
 
-fn is_approver(person: &Person, rules: &Rules) -> Result<(), Doubt> {
+pub(super) fn is_accepted(source: ApprovalSource, rules: &Rules) -> Result<(), Doubt> {
+    let accept = &rules.approval.accept;
+    if accept.contains(&source) {
+        return Ok(());
+    }
+    let accepted = accept.iter().map(|source| source.as_str()).collect::<Vec<_>>().join(", ");
+    Err((Code::ApprovalNotAccepted, format!("the policy does not accept approvals of the kind `{source}`, only {accepted}")))
+}
+
+/// That it is somebody who may approve: named, or in a group, and with enough access, where the policy asks for that.
+pub(super) fn is_approver(person: &Person, rules: &Rules, accounts: &BTreeMap<Name, Account>) -> Result<(), Doubt> {
+    is_person(person)?;
     let login = person.login.as_ref();
-    let is_bot = person.bot == Some(true) || person.automated == Some(true);
-    if is_bot || login.is_some_and(|login| login.as_str().starts_with("ci:")) {
+    let account = login.and_then(|login| accounts.get(login));
+    if account.is_some_and(|account| account.is_bot) {
         return Err((Code::ApprovalByBot, "a bot never approves".to_owned()));
     }
-    let approvers = &rules.approval.approvers;
-    if approvers.is_empty() || login.is_some_and(|login| approvers.contains(login)) {
+    if account.is_some_and(|account| !account.is_active) {
+        return Err((Code::ApprovalBlockedUser, "the approver's account is blocked".to_owned()));
+    }
+    is_named(login, account, rules)?;
+    let Some(least) = rules.approval.minimum_access else { return Ok(()) };
+    match account {
+        Some(account) if account.level >= least.level() => Ok(()),
+        Some(_) => Err((
+            Code::ApprovalAccess,
+            format!("the approver has not the role in the project that the policy asks for: {least}"),
+        )),
+        None => Err((Code::ApprovalAccess, "GitLab does not tell the approver's access in the project".to_owned())),
+    }
+}
+
+fn is_person(person: &Person) -> Result<(), Doubt> {
+    let is_bot = person.bot == Some(true) || person.automated == Some(true);
+    let is_bots = |login: &Name| login.as_str().starts_with("ci:") || login.is_bot_login();
+    match is_bot || person.login.as_ref().is_some_and(is_bots) {
+        true => Err((Code::ApprovalByBot, "a bot never approves".to_owned())),
+        false => Ok(()),
+    }
+}
+
+fn is_named(login: Option<&Name>, account: Option<&Account>, rules: &Rules) -> Result<(), Doubt> {
+    let (approvers, groups) = (&rules.approval.approvers, &rules.approval.groups);
+    let is_in = |group: &String| account.is_some_and(|account| account.groups.contains(group));
+    if (approvers.is_empty() && groups.is_empty())
+        || login.is_some_and(|login| approvers.contains(login))
+        || groups.iter().any(is_in)
+    {
         return Ok(());
     }
     let names = approvers.iter().map(Name::as_str).collect::<Vec<_>>().join(", ");
-    Err((Code::ApprovalNotApprover, format!("the policy names as approvers: {names}")))
+    if groups.is_empty() {
+        return Err((Code::ApprovalNotApprover, format!("the policy names as approvers: {names}")));
+    }
+    let groups = groups.join(", ");
+    if account.is_none() {
+        return Err((
+            Code::ApprovalAccess,
+            format!("GitLab does not tell whether the approver is in one of these groups: {groups}"),
+        ));
+    }
+    let names = if names.is_empty() { String::new() } else { format!("{names}, and ") };
+    Err((Code::ApprovalNotApprover, format!("the policy names as approvers: {names}the members of {groups}")))
 }
 
-/// That it is by another person than those who run and wrote it; gives whether it may be the same one, where that is allowed.
-fn other_person(approval: &Approval, facts: &Facts, rules: &Rules) -> Result<bool, Doubt> {
-    let doubt = compare(&approval.approver, facts);
+/// That it is by another person, where the policy asks for that; gives whether it may be the same one.
+pub(super) fn by_four_eyes(doubt: Option<Doubt>, rules: &Rules) -> Result<bool, Doubt> {
     match (rules.approval.four_eyes, doubt) {
         (FourEyes::Before, Some(doubt)) => Err(doubt),
         (_, doubt) => Ok(doubt.is_some()),
     }
 }
 
+/// That it may be by one of those who run, wrote or merged it.
 fn compare(approver: &Person, facts: &Facts) -> Option<Doubt> {
-    let is_automated = facts.actor.is_some_and(|actor| actor.automated == Some(true));
-    if let Some(doubt) = author_doubt(approver, facts.change) {
+    if let Some(doubt) = author_of(approver, &facts.change.authors) {
         return Some(doubt);
     }
-    let known = facts.change.authors.iter().filter(|author| author.login.is_some()).count();
+    let requests = facts.told.requests.known().map(|brought| brought.requests.as_slice()).unwrap_or_default();
+    if let Some(doubt) = requests.iter().find_map(|request| wrote_or_merged(approver, request)) {
+        return Some(doubt);
+    }
     if facts.change.lacks_authors {
         let words = "history is too short to tell who wrote the change";
         return Some((Code::ApprovalNotProven, words.to_owned()));
     }
-    let by_actor = facts.actor.and_then(|actor| is_same_person(actor, approver));
-    match by_actor {
+    let is_known = facts.change.authors.iter().any(|author| author.login.is_some());
+    runs_it(approver, facts, is_known || requests.iter().any(|request| request.author.is_some()))
+}
+
+/// That it may be by the one who runs it. Of a run that nobody started, the authors must be known.
+pub(super) fn runs_it(approver: &Person, facts: &Facts, knows_author: bool) -> Option<Doubt> {
+    let is_automated = facts.actor.is_some_and(|actor| actor.automated == Some(true));
+    match facts.actor.and_then(|actor| is_same_person(actor, approver)) {
         Some(true) => Some((Code::ApprovalByActor, "the approver runs the deployment".to_owned())),
-        _ if is_automated && known == 0 => {
+        _ if is_automated && !knows_author => {
             let words = "nobody started this run, and no author of the change is known to compare the approver with";
             Some((Code::ApprovalNotProven, words.to_owned()))
         }
@@ -188,8 +253,24 @@ fn compare(approver: &Person, facts: &Facts) -> Option<Doubt> {
     }
 }
 
-fn author_doubt(approver: &Person, change: &Change) -> Option<Doubt> {
-    let wrote_it = change.authors.iter().any(|author| author.same_as(approver) == Some(true));
+/// That the approver wrote or merged a merge request, or may have.
+pub(super) fn wrote_or_merged(approver: &Person, request: &Request) -> Option<Doubt> {
+    let iid = request.iid;
+    let is_same = |person: &Option<Person>| person.as_ref().and_then(|person| is_same_person(person, approver));
+    match is_same(&request.author) {
+        Some(true) => return Some((Code::ApprovalByAuthor, format!("the approver wrote !{iid}"))),
+        None => return Some((Code::ApprovalNotProven, format!("it can't be told whether the approver wrote !{iid}"))),
+        Some(false) => {}
+    }
+    if is_same(&request.merged_by) == Some(true) {
+        return Some((Code::ApprovalByMerger, format!("the approver merged !{iid}")));
+    }
+    None
+}
+
+/// That the approver wrote commits.
+pub(super) fn author_of(approver: &Person, authors: &[Author]) -> Option<Doubt> {
+    let wrote_it = authors.iter().any(|author| author.same_as(approver) == Some(true));
     wrote_it.then(|| (Code::ApprovalByAuthor, "the approver is an author of the change".to_owned()))
 }
 

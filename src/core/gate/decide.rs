@@ -1,9 +1,10 @@
 //! The decision: every rule is asked in its turn, and what it finds is put together.
 
 use super::approval::{self, Verdict};
-use super::{Code, Decision, Direction, Effect, Facts, Finding, LogFacts, Paths, class};
+use super::requests::Requests;
+use super::{Code, Decision, Direction, Effect, Facts, Finding, LogFacts, Needed, Paths, class, coverage};
 use crate::core::policy::{ApprovalFor, FourEyes, Overdue, Rules, Unreachable};
-use crate::core::record::{BreakGlass, Class, ClassName, FollowUp, Line, Override, Text, Time};
+use crate::core::record::{ApprovalSource, BreakGlass, Class, ClassName, FollowUp, Line, Override, Text, Time};
 use crate::core::state::OpenReview;
 use chrono::{DateTime, Utc};
 
@@ -19,6 +20,7 @@ pub fn decide(facts: &Facts, rules: &Rules) -> Decision {
         overrides: Vec::new(),
         breaks_glass: false,
         is_emergency: class.is_said,
+        requests: Vec::new(),
     };
     if !rules.are_written {
         gate.find(
@@ -36,7 +38,7 @@ pub fn decide(facts: &Facts, rules: &Rules) -> Decision {
     let approval = gate.look_at_approvals(needs_approval);
     let break_glass = gate.break_glass();
     let follow_up = gate.follow_up(approval.as_ref(), break_glass.as_ref());
-    let Gate { mut findings, overrides, direction, .. } = gate;
+    let Gate { mut findings, overrides, direction, requests, .. } = gate;
     findings.sort_by_key(|finding| finding.effect);
     let class = Class { name: class.name, because: class.because, newer: Default::default() };
     Decision {
@@ -45,6 +47,7 @@ pub fn decide(facts: &Facts, rules: &Rules) -> Decision {
         needs_approval,
         findings,
         approval: approval.map(|verdict| verdict.approval),
+        requests,
         break_glass,
         overrides,
         follow_up,
@@ -69,6 +72,8 @@ struct Gate<'a> {
     breaks_glass: bool,
     /// Whether it is an emergency also without breaking the glass.
     is_emergency: bool,
+    /// The merge requests that need an approval.
+    requests: Vec<Needed>,
 }
 
 impl Gate<'_> {
@@ -186,22 +191,38 @@ impl Gate<'_> {
             return None;
         };
         let claimed = self.facts.claimed_approval();
+        let told = self.facts.told;
         let judged = |candidate| approval::judge(candidate, self.facts, self.rules, self.class);
-        let verdicts: Vec<_> = approvals.iter().chain(&claimed).map(judged).collect();
+        let verdicts: Vec<_> = approvals.iter().chain(&told.deployment).chain(&claimed).map(judged).collect();
         let newest = verdicts
             .iter()
             .filter_map(|verdict| verdict.as_ref().ok())
             .max_by_key(|verdict| (verdict.approval.at, verdict.approval.seq));
-        if let Some(verdict) = newest {
+        let coverage = if is_needed { coverage::of(self.facts, self.rules, self.class) } else { coverage::Coverage::default() };
+        self.requests = coverage.needed;
+        // one of the whole says more than those of its parts
+        let verdict = newest.cloned().or(coverage.verdict).filter(|_| self.is_not_rejected(is_needed));
+        if let Some(verdict) = verdict {
             let message = format!("by {}", approval::words(&verdict.approval));
             self.findings.push(Finding::new(Code::Approved, Effect::Says, message).about(verdict.approval.seq));
             self.say_who_was_not_compared();
-            return Some(verdict.clone());
+            return Some(verdict);
         }
         if is_needed {
-            self.miss_approval(verdicts.into_iter().filter_map(Result::err).collect());
+            let near = verdicts.into_iter().filter_map(Result::err).chain(coverage.findings);
+            self.miss_approval(near.collect());
         }
         None
+    }
+
+    /// Whoever may approve a deployment in GitLab, and rejects it, is heard.
+    fn is_not_rejected(&mut self, is_needed: bool) -> bool {
+        let rejected = &self.facts.told.rejected_by;
+        for person in rejected.iter().filter(|_| is_needed) {
+            let who = person.short().map_or_else(|| "somebody".to_owned(), |name| name.to_string());
+            self.stop(Code::DeploymentRejected, None, format!("{who} rejected this deployment in GitLab"));
+        }
+        rejected.is_empty() || !is_needed
     }
 
     fn miss_approval(&mut self, near: Vec<Finding>) {
@@ -214,6 +235,14 @@ impl Gate<'_> {
             self.facts.environment
         );
         self.find(Code::ApprovalMissing, effect, message);
+        let accepts = |source| self.rules.approval.accept.contains(&source);
+        let by_request = accepts(ApprovalSource::MergeRequestNote) || accepts(ApprovalSource::MergeRequestApproval);
+        if let Requests::Unknown { because, .. } = &self.facts.told.requests
+            && by_request
+        {
+            let message = format!("whether it was approved in a merge request can't be told: {because}");
+            self.find(Code::RequestsUnknown, effect, message);
+        }
         self.findings.extend(near.into_iter().map(|finding| Finding { effect, ..finding }));
     }
 

@@ -1,8 +1,10 @@
 //! What the gate is told.
 
+use super::requests::Requests;
 use crate::core::record::{Approval, ApprovalSource, CommitId, FollowUp, Line, Name, Person, Text, Time};
 use crate::core::state::{Good, Mark, OpenReview, Place, PlaceKey, is_same_version};
 use chrono::{DateTime, Utc};
+use std::collections::BTreeMap;
 
 /// What is known of a deployment that wants to go ahead.
 #[derive(Debug, Clone)]
@@ -29,6 +31,34 @@ pub struct Facts<'a> {
     pub said: &'a Said,
     /// What the log says.
     pub log: &'a LogFacts,
+    /// What GitLab tells.
+    pub told: &'a Told,
+}
+
+/// What GitLab tells, as far as it was asked.
+#[derive(Debug, Clone, Default)]
+pub struct Told {
+    /// The merge requests that brought the change, and their approvals.
+    pub requests: Requests,
+    /// What those decided who approve deployments to a protected environment.
+    pub deployment: Vec<Candidate>,
+    /// Who rejected the deployment.
+    pub rejected_by: Vec<Person>,
+    /// The accounts of approvers, by login.
+    pub accounts: BTreeMap<Name, Account>,
+}
+
+/// An account, as GitLab has it now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Account {
+    /// Whether it is a bot or service account.
+    pub is_bot: bool,
+    /// Whether it can be used.
+    pub is_active: bool,
+    /// Its access level in the project, 0 for none; 30 is a Developer, 40 a Maintainer (docs.gitlab.com/api/members).
+    pub level: u64,
+    /// Those of the policy's groups that it is in.
+    pub groups: Vec<String>,
 }
 
 /// What is new.

@@ -5,17 +5,19 @@
 
 mod approval;
 mod class;
+mod coverage;
 mod decide;
 mod facts;
+pub mod requests;
 #[cfg(test)]
 mod tests;
 
 pub use approval::{is_same_person, may_approve};
 pub use decide::{decide, follow_up};
-pub use facts::{Author, Candidate, Change, Direction, Facts, LogFacts, Paths, Said, Saying};
+pub use facts::{Account, Author, Candidate, Change, Direction, Facts, LogFacts, Paths, Said, Saying, Told};
 
 use crate::core::record::shape::choice;
-use crate::core::record::{Approval, BreakGlass, Class, FollowUp, Override};
+use crate::core::record::{Approval, BreakGlass, Class, FollowUp, Link, MergeRequestApproval, Override};
 
 choice! {
     /// What the gate finds. The codes are stable: scripts may rely on them.
@@ -70,8 +72,38 @@ choice! {
         ApprovalByActor = "approval-by-actor",
         /// An approval is by an author of the change.
         ApprovalByAuthor = "approval-by-author",
+        /// An approval is by the person who merged the change.
+        ApprovalByMerger = "approval-by-merger",
         /// It can't be told whether an approval is by another person.
         ApprovalNotProven = "approval-not-proven",
+        /// A comment has the words of an approval, but not so that they count.
+        ApprovalForm = "approval-form",
+        /// A comment that approves came with an import.
+        ApprovalImported = "approval-imported",
+        /// A comment that approves is an internal one.
+        ApprovalInternal = "approval-internal",
+        /// A comment that approves was edited.
+        ApprovalEdited = "approval-edited",
+        /// A comment that approves has a time that does not fit those around it.
+        ApprovalBackdated = "approval-backdated",
+        /// The merge request was changed after an approval of it.
+        ApprovalOutdated = "approval-outdated",
+        /// An approval is by somebody whose account is blocked.
+        ApprovalBlockedUser = "approval-blocked-user",
+        /// An approval is by somebody who has not the access, or is in none of the groups, that the policy asks for.
+        ApprovalAccess = "approval-access",
+        /// An approval does not cover a merge request that needs one.
+        ApprovalNotCovering = "approval-not-covering",
+        /// An approval covers a merge request that was merged only after it, or stands in an older one.
+        ApprovalTooEarly = "approval-too-early",
+        /// GitLab does not tell which approvals there are.
+        ApprovalNotTold = "approval-not-told",
+        /// Somebody rejected the deployment in GitLab.
+        DeploymentRejected = "deployment-rejected",
+        /// A commit came in without a merged merge request.
+        DirectPush = "direct-push",
+        /// GitLab does not tell which merge requests brought the change.
+        RequestsUnknown = "merge-requests-unknown",
         /// An author of the change is nobody that the policy knows, and was not compared with the approver.
         AuthorUnmapped = "author-unmapped",
         /// A hold stops what goes forward.
@@ -122,6 +154,17 @@ impl Finding {
     }
 }
 
+/// A merge request that needs an approval.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Needed {
+    /// Its number.
+    pub iid: u64,
+    /// Its page.
+    pub url: Option<Link>,
+    /// Who approved it.
+    pub approved_by: Option<MergeRequestApproval>,
+}
+
 /// What the gate decided, and why.
 #[derive(Debug, Clone)]
 pub struct Decision {
@@ -135,6 +178,8 @@ pub struct Decision {
     pub findings: Vec<Finding>,
     /// The approval that counts.
     pub approval: Option<Approval>,
+    /// The merge requests that need one, by number; with who approved each, where that counts.
+    pub requests: Vec<Needed>,
     /// Why it goes ahead without prior approval.
     pub break_glass: Option<BreakGlass>,
     /// The rules that were overridden.

@@ -44,6 +44,7 @@ struct World {
     change: Change,
     said: Said,
     log: LogFacts,
+    told: Told,
 }
 
 impl World {
@@ -70,6 +71,7 @@ impl World {
                 lacks_authors: false,
             },
             said: Said::default(),
+            told: Told::default(),
             log: LogFacts::Read {
                 direction: Direction::Forward,
                 holds: Vec::new(),
@@ -165,6 +167,7 @@ fn gate_facts(world: &World, environment: &Name, service: &Name, version: &Line,
         change: &world.change,
         said: &world.said,
         log: &world.log,
+        told: &world.told,
     };
     decide(&facts, &world.rules)
 }

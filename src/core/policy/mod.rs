@@ -73,11 +73,13 @@ pub struct FollowUpRule {
     pub assignee: Option<Name>,
     /// What happens while it is overdue.
     pub overdue: Overdue,
+    /// Whether an issue in GitLab reminds of it.
+    pub issue: bool,
 }
 
 impl Default for FollowUpRule {
     fn default() -> Self {
-        FollowUpRule { within: Span::BusinessDays(1), assignee: None, overdue: Overdue::Warn }
+        FollowUpRule { within: Span::BusinessDays(1), assignee: None, overdue: Overdue::Warn, issue: false }
     }
 }
 
@@ -86,6 +88,10 @@ impl Default for FollowUpRule {
 pub struct ApprovalRules {
     /// Who may approve; empty where everybody may whom the trust root names.
     pub approvers: Vec<Name>,
+    /// Groups of GitLab whose members may approve, by path; besides those who are named.
+    pub groups: Vec<String>,
+    /// The least role that an approver must have in the project.
+    pub minimum_access: Option<Access>,
     /// Which kinds of approval count.
     pub accept: Vec<ApprovalSource>,
     /// Whether it must be another person's.
@@ -112,6 +118,8 @@ impl Default for ApprovalRules {
         let all = ApprovalSource::ALL.iter().copied();
         ApprovalRules {
             approvers: Vec::new(),
+            groups: Vec::new(),
+            minimum_access: None,
             accept: all.filter(|source| *source != ApprovalSource::Claimed).collect(),
             four_eyes: FourEyes::Before,
             valid_for: TimeDelta::days(7),
@@ -214,6 +222,32 @@ choice! {
 }
 
 choice! {
+    /// A role in a project (docs.gitlab.com/api/members, "Roles").
+    Access {
+        /// Level 20.
+        Reporter = "reporter",
+        /// Level 30.
+        Developer = "developer",
+        /// Level 40.
+        Maintainer = "maintainer",
+        /// Level 50.
+        Owner = "owner",
+    }
+}
+
+impl Access {
+    /// The role's number, by which roles compare.
+    pub fn level(self) -> u64 {
+        match self {
+            Access::Reporter => 20,
+            Access::Developer => 30,
+            Access::Maintainer => 40,
+            Access::Owner => 50,
+        }
+    }
+}
+
+choice! {
     /// Whether two people must have been at it; the stricter comes later.
     FourEyes {
         /// No.
@@ -241,10 +275,25 @@ impl Rules {
         self.environments.get(environment).copied().unwrap_or(ApprovalFor::Sensitive)
     }
 
+    /// Whether a rule goes by what only GitLab tells of merge requests.
+    pub fn needs_merge_requests(&self) -> bool {
+        let emergency = &self.emergency;
+        emergency.direct_push || !emergency.labels.is_empty() || self.sensitive.iter().any(|rule| !rule.labels.is_empty())
+    }
+
+    /// Whether a rule goes by what GitLab tells only to an access token: who is a member of what.
+    pub fn needs_members(&self) -> bool {
+        !self.approval.groups.is_empty() || self.approval.minimum_access.is_some()
+    }
+
     /// Whether a rule may ask for an approval. An environment that is not named asks for one of what is sensitive.
     pub fn may_ask(&self) -> bool {
         let asks = |asked: &ApprovalFor| *asked != ApprovalFor::Never;
-        let is_watched = !self.sensitive.is_empty() || !self.emergency.branches.is_empty();
+        let emergency = &self.emergency;
+        let is_watched = !self.sensitive.is_empty()
+            || !emergency.branches.is_empty()
+            || !emergency.labels.is_empty()
+            || emergency.direct_push;
         is_watched || self.environments.is_empty() || self.environments.values().any(asks)
     }
 }

@@ -146,6 +146,20 @@ checked_string! {
 }
 
 impl Name {
+    /// Whether it is a login that GitLab gives to no person: project and group access tokens act as `project_1_bot_…` and
+    /// `group_1_bot_…`, service accounts by default as `service_account_…` (docs.gitlab.com, "Bot users for projects" and "Service
+    /// accounts").
+    pub fn is_bot_login(&self) -> bool {
+        let login = self.as_str();
+        let rest = login.strip_prefix("project_").or_else(|| login.strip_prefix("group_"));
+        let is_number = |number: &str| number.parse::<u64>().is_ok();
+        let is_token = rest.and_then(|rest| rest.split_once('_')).is_some_and(|(number, rest)| {
+            is_number(number)
+                && rest.strip_prefix("bot").is_some_and(|end| end.is_empty() || end.starts_with('_') || is_number(end))
+        });
+        is_token || login.starts_with("service_account_")
+    }
+
     fn visit_own(&mut self, _visit: &mut dyn FnMut(&mut String)) {}
 }
 

@@ -1,0 +1,43 @@
+//! GitLab's API, with the tokens of this run.
+
+use super::context::Context;
+use super::location::Location;
+use crate::ci::CiFacts;
+use crate::gitlab::{Gitlab, Tokens};
+use crate::repo::Checkout;
+use std::sync::Arc;
+use url::Url;
+use zeroize::Zeroizing;
+
+/// The API of the job's GitLab; outside of a job, that of `origin`, where there is an access token for it. An access token that is
+/// meant for a log on another server is not sent here.
+pub fn gitlab(ctx: &Context, ci: Option<&CiFacts>, checkout: Option<&Checkout>, log: &Location) -> Option<Gitlab> {
+    let (server, project) = match ci {
+        Some(ci) => (ci.server_url.clone(), ci.project.id?.to_string()),
+        None => origin(checkout?)?,
+    };
+    let host = Url::parse(&server).ok()?.host_str()?.to_owned();
+    let is_for_here = log.host().is_none_or(|log| log == host);
+    let access = ctx.global.token.clone().filter(|_| is_for_here).map(Zeroizing::new);
+    let job = ci.and_then(|_| ctx.variable("CI_JOB_TOKEN")).filter(|token| !token.is_empty()).map(Zeroizing::new);
+    if job.is_none() && access.is_none() {
+        return None;
+    }
+    let ui = Arc::clone(&ctx.ui);
+    Some(Gitlab::new(ctx.http(), &server, &project, Tokens { job, access }, Box::new(move |line| ui.verbose(line))))
+}
+
+/// Server and project path of `origin`. By SSH, the server is taken to be at the same host by HTTPS.
+fn origin(checkout: &Checkout) -> Option<(String, String)> {
+    let project = checkout.project_path()?;
+    let url = checkout.remote_url("origin")?;
+    let server = match Url::parse(&url) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => url.origin().ascii_serialization(),
+        Ok(url) => format!("https://{}", url.host_str()?),
+        Err(_) => {
+            let (user_and_host, _) = url.split_once(':')?;
+            format!("https://{}", user_and_host.rsplit('@').next()?)
+        }
+    };
+    Some((server, project))
+}

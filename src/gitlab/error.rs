@@ -1,0 +1,105 @@
+//! Why GitLab did not do or tell something, and what helps.
+
+use crate::http::RemoteError;
+use std::fmt;
+
+/// A kind of token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Token {
+    /// The job's own, `CI_JOB_TOKEN`.
+    Job,
+    /// An access token, `DEPLOY_RECORD_TOKEN`.
+    Access,
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.pad(match self {
+            Token::Job => "the job's token",
+            Token::Access => "the access token",
+        })
+    }
+}
+
+/// What went wrong with a call. Texts hold no credentials.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ApiError {
+    /// The call needs another token than those at hand.
+    #[error("GitLab tells {what} only to an access token, and there is none")]
+    NoToken {
+        /// What was to be read or done, such as `who is a member`.
+        what: &'static str,
+        /// The scope that the token would need.
+        scope: &'static str,
+    },
+    /// There is no such thing, or the token may not see it, which GitLab does not tell apart (403, 404).
+    #[error("GitLab does not tell {token} {what} (HTTP {code}{})", if .words.is_empty() { String::new() } else { format!(": {}", .words) })]
+    Untold {
+        /// What was to be read or done.
+        what: &'static str,
+        /// The scope that an access token needs.
+        scope: &'static str,
+        /// The token that was sent.
+        token: Token,
+        /// The status.
+        code: u16,
+        /// What GitLab says about it.
+        words: String,
+    },
+    /// There is too much of it to be read.
+    #[error("there is too much of {what} to read: more than {most} pages")]
+    TooMuch {
+        /// What was to be read.
+        what: &'static str,
+        /// How many pages are read.
+        most: u32,
+    },
+    /// The server can't be reached, or answers nonsense.
+    #[error("GitLab can't be asked {what}: {source}")]
+    Remote {
+        /// What was to be read or done.
+        what: &'static str,
+        /// Why.
+        source: RemoteError,
+    },
+}
+
+impl ApiError {
+    /// Whether nothing was learned because the server can't be reached, is down or busy.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, ApiError::Remote { source, .. } if source.is_transient())
+    }
+
+    /// Whether GitLab said that there is no such thing, or that it is not for this token.
+    pub fn is_untold(&self) -> bool {
+        matches!(self, ApiError::Untold { .. })
+    }
+
+    /// What helps, where that is known; `version` is the server's, where the job knows it.
+    pub fn advice(&self, version: Option<&str>) -> Option<String> {
+        match self {
+            ApiError::NoToken { scope, .. } => Some(format!(
+                "set DEPLOY_RECORD_TOKEN, masked and protected, to an access token of the project with the scope `{scope}`"
+            )),
+            ApiError::Untold { token: Token::Access, scope, words, .. } if words.contains("insufficient_scope") => {
+                Some(format!("the access token (DEPLOY_RECORD_TOKEN) lacks the scope `{scope}`; make one that has it"))
+            }
+            ApiError::Untold { token: Token::Access, scope, .. } => Some(format!(
+                "the account of the access token (DEPLOY_RECORD_TOKEN) must be a member of the project, with the role Reporter or \
+                 more, and the token needs the scope `{scope}`"
+            )),
+            ApiError::Untold { token: Token::Job, scope, .. } => {
+                let here = version.map(|version| format!(", and this one is {version}")).unwrap_or_default();
+                Some(format!(
+                    "a job's token can read merge requests and their comments since about GitLab 18.4{here}; on an older one, or \
+                     where the person who runs the job may not see them, set DEPLOY_RECORD_TOKEN to an access token with the scope \
+                     `{scope}`"
+                ))
+            }
+            ApiError::Remote { source: RemoteError::Status { code: 401, .. }, .. } => {
+                Some("GitLab does not know the token: it has expired, was revoked, or is not this server's".to_owned())
+            }
+            ApiError::Remote { .. } | ApiError::TooMuch { .. } => None,
+        }
+    }
+}

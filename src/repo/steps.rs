@@ -1,0 +1,102 @@
+//! How a branch came from one commit to another: its own commits, each with what it brought.
+
+use super::{RepoError, changes, commit_id};
+use crate::core::record::CommitId;
+use git2::{Oid, Repository};
+use std::collections::{HashMap, HashSet};
+
+/// The most commits of a branch that are told one by one.
+pub const MOST_STEPS: usize = 1000;
+
+/// A commit of the branch itself: a merge with all that it brought, or a single one.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// The commit.
+    pub sha: CommitId,
+    /// When it was committed, in seconds after 1970, as it says itself.
+    pub at: i64,
+    /// The files that it changed, against the branch before it.
+    pub paths: Vec<String>,
+    /// The addresses of those who wrote or committed it and what it merged, each once.
+    pub addresses: Vec<String>,
+}
+
+/// A commit that is new.
+struct New {
+    parents: Vec<Oid>,
+    at: i64,
+    addresses: [String; 2],
+}
+
+/// The steps from one commit to another, the oldest first; only the last where nothing came before. `None` where there are too many,
+/// or history does not go back that far.
+pub(super) fn between(repository: &Repository, previous: Option<Oid>, to: Oid) -> Result<Option<Vec<Step>>, RepoError> {
+    let Some(previous) = previous else {
+        let new = HashMap::from([(to, read(repository, to)?)]);
+        return Ok(steps(repository, &[to], &new)?);
+    };
+    if repository.find_commit(previous).is_err() {
+        return Ok(None);
+    }
+    let mut walk = repository.revwalk()?;
+    walk.push(to)?;
+    walk.hide(previous)?;
+    let mut new = HashMap::new();
+    for id in walk {
+        let id = id?;
+        new.insert(id, read(repository, id)?);
+    }
+    let mut branch = Vec::new();
+    let mut next = Some(to);
+    while let Some((id, commit)) = next.and_then(|id| Some((id, new.get(&id)?))) {
+        if branch.len() == MOST_STEPS {
+            return Ok(None);
+        }
+        branch.push(id);
+        next = commit.parents.first().copied();
+    }
+    branch.reverse();
+    Ok(steps(repository, &branch, &new)?)
+}
+
+fn read(repository: &Repository, id: Oid) -> Result<New, RepoError> {
+    let commit = repository.find_commit(id)?;
+    let (author, committer) = (commit.author(), commit.committer());
+    let address = |person: &git2::Signature| String::from_utf8_lossy(person.email_bytes()).to_lowercase();
+    Ok(New {
+        parents: commit.parent_ids().collect(),
+        at: commit.time().seconds(),
+        addresses: [address(&author), address(&committer)],
+    })
+}
+
+fn steps(repository: &Repository, branch: &[Oid], new: &HashMap<Oid, New>) -> Result<Option<Vec<Step>>, RepoError> {
+    let mut told: HashSet<Oid> = branch.iter().copied().collect();
+    let mut all = Vec::new();
+    for id in branch {
+        let Some(sha) = commit_id(*id) else { return Ok(None) };
+        let commit = &new[id];
+        let paths = match commit.parents.first() {
+            Some(parent) => changes::paths(repository, *parent, *id)?,
+            None => changes::all(repository, *id)?,
+        };
+        let Some(paths) = paths else { return Ok(None) };
+        let addresses = addresses(*id, new, &mut told);
+        all.push(Step { sha, at: commit.at, paths, addresses });
+    }
+    Ok(Some(all))
+}
+
+/// Who wrote a commit and what it merged, but for what an earlier one brought.
+fn addresses(id: Oid, new: &HashMap<Oid, New>, told: &mut HashSet<Oid>) -> Vec<String> {
+    let mut addresses: Vec<String> = new[&id].addresses.to_vec();
+    let mut waiting: Vec<Oid> = new[&id].parents.iter().skip(1).copied().collect();
+    while let Some(id) = waiting.pop() {
+        let Some(commit) = new.get(&id).filter(|_| told.insert(id)) else { continue };
+        addresses.extend(commit.addresses.iter().cloned());
+        waiting.extend(&commit.parents);
+    }
+    addresses.sort();
+    addresses.dedup();
+    addresses
+}
