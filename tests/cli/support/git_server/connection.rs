@@ -79,7 +79,10 @@ impl<'a> Visit<'a> {
         };
         let is_probe = head.method == "POST" && length == BodyLength::Exactly(4);
         let failure = match step {
-            Some(step) if access.is_some() && !is_probe => lock(&shared.faults).take(step),
+            Some(step) if access.is_some() && !is_probe => {
+                let line = format!("{} {}", head.method, head.target);
+                lock(&shared.faults).take(step, &line)
+            }
             _ => None,
         };
         let user = credentials.map(|(user, _)| user);
@@ -122,6 +125,9 @@ impl<'a> Visit<'a> {
 
     fn reply(&self, body: &[u8], reader: &mut Reader) -> io::Result<ControlFlow<()>> {
         let response = self.replacement().unwrap_or_else(|| self.respond(body)).with("Date", &self.shared.date());
+        if let Some(Failure::Slow(time)) = self.failure {
+            self.shared.pause(time);
+        }
         if self.failure == Some(Failure::CutAfter) {
             return Ok(ControlFlow::Break(()));
         }
@@ -153,6 +159,7 @@ impl<'a> Visit<'a> {
             | Failure::CutAfter
             | Failure::CutResponse
             | Failure::StatusAfter(_)
+            | Failure::Slow(_)
             | Failure::Decline(_) => None,
         }
     }
@@ -160,7 +167,7 @@ impl<'a> Visit<'a> {
     /// The answer of a server that is well.
     fn respond(&self, body: &[u8]) -> Response {
         if self.step == Some(Step::Api) {
-            return api::respond(self.shared, &self.head);
+            return api::respond(self.shared, &self.head, body);
         }
         let (Some(user), Some(access)) = (&self.user, self.access) else {
             return Response::text(401, DENIED).with("WWW-Authenticate", "Basic realm=\"GitLab\"");
@@ -202,7 +209,7 @@ impl<'a> Visit<'a> {
             Some(Step::Fetch) => "application/x-git-upload-pack-result",
             Some(Step::RefsForPush) => "application/x-git-receive-pack-advertisement",
             Some(Step::Push) => "application/x-git-receive-pack-result",
-            Some(Step::Api) => "application/json",
+            Some(Step::Api | Step::ApiCall(_)) => "application/json",
             Some(Step::Any) | None => "application/octet-stream",
         }
     }

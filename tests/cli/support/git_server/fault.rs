@@ -4,6 +4,8 @@
 //! does not use one up. The short `0000` request with which git probes before a large upload is no push
 //! or fetch either. Queued failures come before random ones; a request that meets one draws no random one.
 
+use std::time::Duration;
+
 /// A part of a fetch or a push, by the request that does it (gitprotocol-http).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -19,6 +21,8 @@ pub enum Step {
     Any,
     /// A request of the REST API.
     Api,
+    /// A request of the REST API whose method and target, such as `POST /api/v4/projects/42/issues`, contain this. Faults only.
+    ApiCall(&'static str),
 }
 
 /// What goes wrong.
@@ -44,6 +48,8 @@ pub enum Failure {
     Garbage,
     /// Status 302 to this URL.
     RedirectTo(String),
+    /// What was asked is done, and answered so much later.
+    Slow(Duration),
     /// The `pre-receive` hook prints this and refuses. Meets [`Step::Push`] only.
     Decline(String),
 }
@@ -91,13 +97,13 @@ impl Faults {
         self.cuts = Some((before, before + after, Generator(seed)));
     }
 
-    /// Takes the failure that the next request of this step meets.
-    pub fn take(&mut self, step: Step) -> Option<Failure> {
-        self.take_queued(step).or_else(|| (step == Step::Push).then(|| self.draw()).flatten())
+    /// Takes the failure that the next request of this step meets, with its method and target.
+    pub fn take(&mut self, step: Step, line: &str) -> Option<Failure> {
+        self.take_queued(step, line).or_else(|| (step == Step::Push).then(|| self.draw()).flatten())
     }
 
-    fn take_queued(&mut self, step: Step) -> Option<Failure> {
-        let at = self.queue.iter().position(|fault| fault.meets(step))?;
+    fn take_queued(&mut self, step: Step, line: &str) -> Option<Failure> {
+        let at = self.queue.iter().position(|fault| fault.meets(step, line))?;
         let fault = &mut self.queue[at];
         let failure = fault.failure.clone();
         if fault.times != usize::MAX {
@@ -128,8 +134,12 @@ impl Faults {
 }
 
 impl Fault {
-    fn meets(&self, step: Step) -> bool {
-        let is_step = self.step == step || self.step == Step::Any;
+    fn meets(&self, step: Step, line: &str) -> bool {
+        let is_step = match self.step {
+            Step::Any => true,
+            Step::ApiCall(text) => step == Step::Api && line.contains(text),
+            wanted => wanted == step,
+        };
         let fits = step == Step::Push || !matches!(self.failure, Failure::Decline(_));
         self.times > 0 && is_step && fits
     }
@@ -157,8 +167,8 @@ mod tests {
         let mut faults = Faults::default();
         faults.set_refusals(refuse, seed);
         faults.set_cuts(before, after, seed + 1);
-        assert_eq!(faults.take(Step::Fetch), None);
-        (0..1000).map(|_| faults.take(Step::Push)).collect()
+        assert_eq!(faults.take(Step::Fetch, ""), None);
+        (0..1000).map(|_| faults.take(Step::Push, "")).collect()
     }
 
     #[test]
@@ -198,7 +208,7 @@ mod tests {
             (Step::Push, Failure::Garbage),
         ];
         for (number, (step, failure)) in cases.into_iter().enumerate() {
-            assert_eq!(faults.take(step), Some(failure), "request {number}");
+            assert_eq!(faults.take(step, ""), Some(failure), "request {number}");
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Each [`GitServer`] has a port, a folder, tokens and (with HTTPS) an authority of its own, so tests
 //! run side by side. It answers as GitLab does: Basic authentication, job tokens with and without the
-//! right to push, hooks that refuse with `GitLab: ` lines. Failures can be set for single requests
+//! right to push, hooks that refuse with `GitLab: ` lines, and the REST API of [`Gitlab`]. Failures can be set for single requests
 //! ([`Fault`]) or drawn at random from a seed. Every connection has its own thread, and nothing that
 //! one request waits for holds up another. When it is dropped, it ends its connections and its git
 //! processes, then removes its folder.
@@ -36,7 +36,11 @@ use fault::Faults;
 use log::Log;
 use tls::Identity;
 
-pub use api::job;
+#[allow(unused_imports, reason = "the fields of the state are of these types")]
+pub use api::{
+    Approval, Deployable, Deployment, DeploymentApproval, Environment, Gitlab, Group, Issue, Member, MergeRequest, Note,
+    Project, Release, User, job,
+};
 pub use fault::{Failure, Fault, Step};
 pub use log::Request;
 
@@ -66,7 +70,8 @@ struct Shared {
     read_only_token: String,
     faults: Mutex<Faults>,
     protected: Mutex<Vec<String>>,
-    job: Mutex<Option<serde_json::Value>>,
+    gitlab: Mutex<Gitlab>,
+    violations: Mutex<Vec<String>>,
     action: Mutex<Option<(Step, Action)>>,
     clock_offset: AtomicI64,
     log: Log,
@@ -157,7 +162,17 @@ impl GitServer {
 
     /// Sets what the API tells of the job whose token asks.
     pub fn set_job(&self, job: serde_json::Value) {
-        *lock(&self.shared.job) = Some(job);
+        self.gitlab(|gitlab| gitlab.job = Some(job));
+    }
+
+    /// What GitLab remembers behind its REST API, to look at and to change; requests wait meanwhile.
+    pub fn gitlab<R>(&self, look: impl FnOnce(&mut Gitlab) -> R) -> R {
+        look(&mut lock(&self.shared.gitlab))
+    }
+
+    /// What requests or answers of the API did that GitLab's don't do. Once it has been taken, the server can be dropped in peace.
+    pub fn violations(&self) -> Vec<String> {
+        std::mem::take(&mut *lock(&self.shared.violations))
     }
 
     /// Lets the hook refuse pushes to a branch, in all repositories, as GitLab does for protected ones.
@@ -183,6 +198,12 @@ impl GitServer {
         requests.filter(|request| request.step != Some(Step::Api)).collect()
     }
 
+    /// All requests of the REST API so far, in the order in which their heads arrived.
+    pub fn api_requests(&self) -> Vec<Request> {
+        let requests = self.shared.log.requests().into_iter();
+        requests.filter(|request| request.step == Some(Step::Api)).collect()
+    }
+
     /// Makes another bare repository, such as `grp/other.git`, and returns its folder.
     ///
     /// # Panics
@@ -202,14 +223,19 @@ impl GitServer {
         });
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listening on 127.0.0.1");
         let address = listener.local_addr().expect("the port that was given");
+        let scheme = if ca_file.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{address}");
+        let (job_token, read_only_token) = (token("glcbt-64"), token("glcbt-65"));
+        let gitlab = Gitlab::new(&url, repository.clone(), vec![job_token.clone(), read_only_token.clone()]);
         let shared = Arc::new(Shared {
             backend,
             tls: identity.map(|identity| identity.config),
-            job_token: token("glcbt-64"),
-            read_only_token: token("glcbt-65"),
+            job_token,
+            read_only_token,
             faults: Mutex::default(),
             protected: Mutex::default(),
-            job: Mutex::default(),
+            gitlab: Mutex::new(gitlab),
+            violations: Mutex::default(),
             action: Mutex::default(),
             clock_offset: AtomicI64::new(0),
             log: Log::default(),
@@ -220,15 +246,7 @@ impl GitServer {
             let shared = Arc::clone(&shared);
             move || accept(&shared, &listener)
         });
-        GitServer {
-            address,
-            scheme: if ca_file.is_some() { "https" } else { "http" },
-            shared,
-            repository,
-            ca_file,
-            acceptor: Some(acceptor),
-            _folder: folder,
-        }
+        GitServer { address, scheme, shared, repository, ca_file, acceptor: Some(acceptor), _folder: folder }
     }
 }
 
@@ -240,6 +258,7 @@ impl Drop for GitServer {
         if let Some(acceptor) = self.acceptor.take().filter(|_| woken) {
             acceptor.join().ok();
         }
+        self.shared.closed.notify_all();
         self.shared.backend.stop();
         let connections = lock(&self.shared.connections);
         for stream in connections.open.values() {
@@ -248,6 +267,9 @@ impl Drop for GitServer {
         let is_open = |connections: &mut Connections| !connections.open.is_empty();
         let closed = &self.shared.closed;
         drop(closed.wait_timeout_while(connections, STOP_LIMIT, is_open));
+        let violations = self.violations();
+        // What failed first tells more.
+        assert!(violations.is_empty() || thread::panicking(), "not GitLab's API:\n{}", violations.join("\n"));
     }
 }
 
@@ -256,6 +278,13 @@ impl Shared {
     fn date(&self) -> String {
         let offset = TimeDelta::seconds(self.clock_offset.load(Ordering::SeqCst));
         (Utc::now() + offset).format("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    }
+
+    /// Waits, but not longer than the server runs.
+    fn pause(&self, time: Duration) {
+        let connections = lock(&self.connections);
+        let runs = |connections: &mut Connections| !connections.is_stopped;
+        drop(self.closed.wait_timeout_while(connections, time, runs));
     }
 
     fn call_before(&self, step: Step) {

@@ -1,5 +1,6 @@
 //! The server, with real git as its client.
 
+mod api;
 mod faults;
 
 use std::io::{Read, Write};

@@ -1,0 +1,125 @@
+//! GitLab's REST API on the same origin: one project with a memory, that answers with GitLab's status codes, bodies and headers
+//! (docs.gitlab.com/api).
+//!
+//! [`ENDPOINTS`] says what there is, which tokens it takes and which parameters are understood. GitLab ignores a parameter that
+//! it does not know; here that, like an endpoint that is missing, is a [violation](super::GitServer::violations): the server
+//! answers 500 and its test fails, so that a misspelt filter can't pass for one that filters nothing. Where GitLab's own
+//! description of its API is at hand, requests and answers are held against it too ([`description`]).
+
+mod approvals;
+mod call;
+mod commits;
+mod deployments;
+pub mod description;
+mod endpoints;
+mod environments;
+mod issues;
+mod job;
+mod members;
+mod merge_requests;
+mod notes;
+mod paging;
+mod project;
+mod releases;
+mod state;
+mod token;
+mod users;
+
+pub use deployments::{Deployable, Deployment, DeploymentApproval};
+pub use environments::Environment;
+pub use issues::Issue;
+pub use job::job;
+pub use members::{Group, Member};
+pub use merge_requests::{Approval, MergeRequest};
+pub use notes::Note;
+pub use releases::Release;
+pub use state::{Gitlab, Project};
+pub use users::User;
+
+use super::http::{Head, Response};
+use super::{Shared, lock};
+use call::{Answer, Call, message};
+use endpoints::{Endpoint, JobTokens};
+use serde_json::json;
+use token::Caller;
+
+/// Where the API is.
+pub const ROOT: &str = "/api/v4";
+
+/// Whether the request has a token that is accepted, of a job or of a user.
+pub fn is_known(shared: &Shared, head: &Head) -> bool {
+    !matches!(lock(&shared.gitlab).caller(head), Ok(Caller::Nobody) | Err(_))
+}
+
+/// Answers a request below [`ROOT`].
+pub fn respond(shared: &Shared, head: &Head, body: &[u8]) -> Response {
+    // below a relative URL root, too
+    let path = head.path().split_once(ROOT).map_or("", |(_, path)| path);
+    let description = description::at_hand().filter(|_| lock(&shared.gitlab).is_described);
+    let checked = description.map_or(Ok(()), |description| description.check_request(head, path, body));
+    let answered = checked.and_then(|()| dispatch(shared, head, path, body)).and_then(|response| {
+        description.map_or(Ok(()), |description| description.check_answer(&head.method, path, &response))?;
+        Ok(response)
+    });
+    answered.unwrap_or_else(|violation| {
+        let violation = format!("{} {}: {violation}", head.method, head.target);
+        lock(&shared.violations).push(violation.clone());
+        Response::text(500, &violation)
+    })
+}
+
+/// The answer; the text of a violation where the endpoint or a parameter is unknown.
+fn dispatch(shared: &Shared, head: &Head, path: &str, body: &[u8]) -> Result<Response, String> {
+    let (endpoint, places) = endpoints::find(&head.method, path).ok_or("the server does not have this endpoint")?;
+    let mut gitlab = lock(&shared.gitlab);
+    if gitlab.is_throttled() {
+        return Ok(Response::text(429, "Retry later\n").with("Retry-After", "1"));
+    }
+    let mut caller = match gitlab.caller(head) {
+        Ok(caller) => caller,
+        Err(response) => return Ok(response),
+    };
+    if matches!(caller, Caller::Job { .. }) && !takes_job_token(&gitlab, endpoint) {
+        caller = Caller::Nobody;
+    }
+    let call = match Call::new(caller, head, path, places, body) {
+        Ok(call) => call,
+        Err(response) => return Ok(response),
+    };
+    if let Some(unknown) = call.unknown(endpoint.parameters) {
+        return Err(format!("the server does not know the parameter `{unknown}` here"));
+    }
+    Ok(answer(&mut gitlab, endpoint, &call).unwrap_or_else(|refusal| refusal))
+}
+
+fn takes_job_token(gitlab: &Gitlab, endpoint: &Endpoint) -> bool {
+    match endpoint.job_tokens {
+        JobTokens::Always => true,
+        JobTokens::Newer => gitlab.job_token_reads_merge_requests,
+        JobTokens::Never => false,
+    }
+}
+
+/// In GitLab's order: who asks, whether they see the project, whether the token's scope is enough, then the endpoint itself.
+fn answer(gitlab: &mut Gitlab, endpoint: &Endpoint, call: &Call) -> Answer {
+    let is_read = endpoint.method == "GET";
+    if call.caller == Caller::Nobody {
+        return Err(match endpoint.path.split('/').nth(1) {
+            _ if !is_read => message(401, "401 Unauthorized"),
+            Some("projects") => message(404, "404 Project Not Found"),
+            Some("groups") => message(404, "404 Group Not Found"),
+            Some("users") => message(403, "403 Forbidden - Not authorized!"),
+            _ => message(401, "401 Unauthorized"),
+        });
+    }
+    if !call.caller.may(endpoint) {
+        let text = "The request requires higher privileges than provided by the access token.";
+        let scope = if is_read { "api read_api" } else { "api" };
+        let body = json!({ "error": "insufficient_scope", "error_description": text, "scope": scope });
+        return Err(call::json(403, &body));
+    }
+    if endpoint.path.starts_with("/projects/") {
+        gitlab.project.find(call)?;
+    }
+    (endpoint.answer)(gitlab, call)
+}
