@@ -2,6 +2,7 @@
 
 mod change;
 mod commit;
+mod deployment;
 mod gating;
 mod place;
 mod requests;
@@ -142,13 +143,23 @@ impl Delivery {
         let of_job = if witness.is_some() { Strength::Fetched } else { Strength::Asserted };
         let is_jobs_commit = |commit: &Commit| witness.as_ref().is_some_and(|witness| witness.commit == commit.sha);
         let commit_strength = if commit.as_ref().is_some_and(is_jobs_commit) { Strength::Fetched } else { commit_strength };
+        let asked = ci.filter(|_| !is_other);
+        let sha = commit.as_ref().map(|commit| &commit.sha);
+        let found = asked.map(|ci| deployment::find(&environment.name, sha, ci, ctx, settings)).transpose()?.flatten();
+        let of_environment =
+            found.as_ref().is_some_and(|found| found.environment == environment.name.as_str()).then_some(Strength::Fetched);
+        let deployment = found.as_ref().map(|found| found.id);
+        let (job, actor, of_job) = match found.and_then(|found| found.other) {
+            Some((job, actor)) => (Some(job), Some(actor), Strength::Fetched),
+            None => (job, actor, of_job),
+        };
         let said = said.said(args, commit.as_ref().map(|commit| &commit.sha), checkout_of_code);
         let tickets = args.ticket.iter().filter_map(|ticket| Line::clean(ticket)).collect();
         let summary = args.note.as_deref().and_then(Text::clean);
         let provenance = Provenance {
             actor: actor.is_some().then_some(of_job),
             commit: commit.is_some().then_some(commit_strength),
-            environment: Some(Strength::Asserted),
+            environment: Some(of_environment.unwrap_or(Strength::Asserted)),
             job: ci.map(|_| of_job),
             ..Provenance::default()
         };
@@ -171,7 +182,7 @@ impl Delivery {
             pattern: pattern(settings)?,
             said,
             compared: RefCell::default(),
-            deployment: None,
+            deployment,
             told: RefCell::default(),
         })
     }

@@ -6,10 +6,10 @@ use super::exit::{Exit, Failure};
 use super::settings::Settings;
 use super::view::Rows;
 use crate::core::escape::shell_quoted;
-use crate::core::gate::{Code, Decision, Direction, Effect, Finding, is_same_person, may_approve};
+use crate::core::gate::{Code, Decision, Direction, Effect, Finding, Needed, is_same_person, may_approve};
 use crate::core::policy::FourEyes;
 use crate::core::record::shape::FieldType as _;
-use crate::core::record::{Name, Person};
+use crate::core::record::{ApprovalSource, Name, Person};
 use crate::core::time::readable;
 use anyhow::anyhow;
 use serde_json::{Value, json};
@@ -72,8 +72,11 @@ pub fn remedies(ctx: &Context, settings: &Settings, delivery: &Delivery, decisio
 fn remedy(finding: &Finding, ctx: &Context, settings: &Settings, delivery: &Delivery, decision: &Decision) -> Vec<String> {
     let seq = finding.seq.unwrap_or_default();
     let command = |arguments: String| format!("  {}", ctx.command_line_elsewhere(&arguments));
+    if let Some(advice) = &finding.advice {
+        return vec![advice.clone()];
+    }
     match finding.code {
-        Code::ApprovalMissing => vec![approve(ctx, settings, delivery)],
+        Code::ApprovalMissing => approve(ctx, settings, delivery, decision),
         Code::ApprovalNotProven if delivery.change_here(ctx, settings).lacks_authors => vec![
             "give the job the history since what runs there: `GIT_DEPTH: 0`, or a token that may read the repository".to_owned(),
         ],
@@ -99,31 +102,84 @@ fn remedy(finding: &Finding, ctx: &Context, settings: &Settings, delivery: &Deli
     }
 }
 
-/// Who may approve, and with which command.
-fn approve(ctx: &Context, settings: &Settings, delivery: &Delivery) -> String {
-    let rules = &settings.config.rules;
-    let change = delivery.change_here(ctx, settings);
-    let can = |login: &&Name| {
-        let person = Person { login: Some((*login).clone()), ..Person::default() };
-        let runs_it = delivery.actor().and_then(|actor| is_same_person(actor, &person)) == Some(true);
-        let is_other = !runs_it || rules.approval.four_eyes != FourEyes::Before;
-        let has_key = settings.trust.signers.as_ref().is_some_and(|signers| signers.names(login.as_str()));
-        is_other && has_key && may_approve(&person, &change, rules).is_ok()
+/// Who may approve, where, and with which words.
+fn approve(ctx: &Context, settings: &Settings, delivery: &Delivery, decision: &Decision) -> Vec<String> {
+    let accepts = |source| settings.config.rules.approval.accept.contains(&source);
+    let has_uncovered = decision.findings.iter().any(|finding| finding.code == Code::DirectPush);
+    let by_comment = accepts(ApprovalSource::MergeRequestNote) && !decision.requests.is_empty() && !has_uncovered;
+    let comment = by_comment.then(|| comment(ctx, settings, delivery, decision));
+    let signed = accepts(ApprovalSource::Signed).then(|| sign(ctx, settings, delivery, decision, by_comment));
+    comment.into_iter().chain(signed).collect()
+}
+
+/// By a comment on a merge request.
+fn comment(ctx: &Context, settings: &Settings, delivery: &Delivery, decision: &Decision) -> String {
+    let (newest, others) = match decision.requests.as_slice() {
+        [others @ .., newest] => (newest, others),
+        [] => return String::new(),
     };
-    let approvers = &rules.approval.approvers;
-    let names: Vec<_> = approvers.iter().filter(can).map(Name::as_str).collect();
-    let who = match names.as_slice() {
-        [] if approvers.is_empty() => "another person whom the trust root names".to_owned(),
-        [] => "another approver than those in the policy, who run or wrote this themselves or have no key in the trust root,"
-            .to_owned(),
-        [only] => (*only).to_owned(),
-        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    let who = approvers(ctx, settings, delivery, decision, &|_| true);
+    let who = who.unwrap_or_else(|| "another person who may approve".to_owned());
+    let page = newest.url.as_ref().map(|url| format!(": {url}")).unwrap_or_default();
+    let words = words_of_approval(delivery.environment(), delivery.service().filter(|_| has_services(settings)), others);
+    let words: String = words.lines().map(|line| format!("\n  {line}")).collect();
+    format!("{who} can approve it by a new comment on the merge request !{}{page}{words}", newest.iid)
+}
+
+/// The comment that approves; `others` are covered besides the merge request in which it stands.
+pub fn words_of_approval(environment: &Name, service: Option<&Name>, others: &[Needed]) -> String {
+    let covers: Vec<_> = others.iter().map(|needed| format!("!{}", needed.iid)).collect();
+    let service = service.map(|service| format!("\nService: {service}")).unwrap_or_default();
+    let covers = if covers.is_empty() { String::new() } else { format!("\nCovers: {}", covers.join(" ")) };
+    format!("Deploy-Approval: {environment}\nReason: WHY{service}{covers}")
+}
+
+fn has_services(settings: &Settings) -> bool {
+    !settings.config.rules.services.is_empty()
+}
+
+/// By a record that the approver signs.
+fn sign(ctx: &Context, settings: &Settings, delivery: &Delivery, decision: &Decision, is_second: bool) -> String {
+    let has_key = |login: &Name| settings.trust.signers.as_ref().is_some_and(|signers| signers.names(login.as_str()));
+    let named = approvers(ctx, settings, delivery, decision, &has_key);
+    let who = match (&named, settings.config.rules.approval.approvers.is_empty()) {
+        (Some(named), _) => named.as_str(),
+        (None, true) => "another person whom the trust root names",
+        (None, false) => {
+            "another approver than those in the policy, who run or wrote this themselves or have no key in the trust root,"
+        }
     };
     let command = ctx.command_line_elsewhere(&format!("approve {}", approve_arguments(settings, delivery)));
     // a clone from before the log was begun does not know it
     let is_shared = settings.ci.is_some() || settings.location.address().is_some();
     let fetch = if is_shared { "\n  git fetch" } else { "" };
-    format!("{who} can approve it, in a clone of the repository:{fetch}\n  {command}")
+    let or = if is_second { "or " } else { "" };
+    format!("{or}{who} can approve it, in a clone of the repository:{fetch}\n  {command}")
+}
+
+/// Those whom the policy names, but for whom it would not help; `None` where nobody is left.
+fn approvers(
+    ctx: &Context,
+    settings: &Settings,
+    delivery: &Delivery,
+    decision: &Decision,
+    can: &dyn Fn(&Name) -> bool,
+) -> Option<String> {
+    let rules = &settings.config.rules;
+    let change = delivery.change_here(ctx, settings);
+    let helps = |login: &&Name| {
+        let person = Person { login: Some((*login).clone()), ..Person::default() };
+        let made = decision.requests.iter().flat_map(|needed| &needed.makers).chain(delivery.actor());
+        let is_one = made.into_iter().any(|maker| is_same_person(maker, &person) == Some(true));
+        let is_other = !is_one || rules.approval.four_eyes != FourEyes::Before;
+        is_other && can(login) && may_approve(&person, &change, rules).is_ok()
+    };
+    let names: Vec<_> = rules.approval.approvers.iter().filter(helps).map(Name::as_str).collect();
+    match names.as_slice() {
+        [] => None,
+        [only] => Some((*only).to_owned()),
+        [first @ .., last] => Some(format!("{} or {last}", first.join(", "))),
+    }
 }
 
 fn approve_arguments(settings: &Settings, delivery: &Delivery) -> String {

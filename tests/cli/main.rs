@@ -17,6 +17,7 @@ mod layers;
 mod listing;
 mod local;
 mod losses;
+mod merge_requests;
 mod plenty;
 mod proxy;
 mod races;

@@ -34,6 +34,7 @@ pub(super) fn of(facts: &Facts, rules: &Rules, class: ClassName) -> Coverage {
         coverage.needed.push(Needed {
             iid: request.iid,
             url: request.url.clone(),
+            makers: request.author.iter().chain(&request.merged_by).cloned().collect(),
             approved_by: verdict.as_ref().and_then(|(given, ..)| approved_by(given)),
         });
         counted.extend(verdict.map(|verdict| (*request, verdict)));
@@ -130,9 +131,9 @@ impl<'a> Judge<'a> {
             let given = match &host.approvals {
                 Approvals::Read(given) => given.as_slice(),
                 Approvals::NotRead => &[],
-                Approvals::Unknown { because, .. } if host.iid == target.iid => {
+                Approvals::Unknown { because, advice } if host.iid == target.iid => {
                     let message = format!("the approvals of !{} can't be told: {because}", host.iid);
-                    near.push(Finding::new(Code::ApprovalNotTold, Effect::Refuses, message));
+                    near.push(Finding::new(Code::ApprovalNotTold, Effect::Refuses, message).advising(advice.clone()));
                     &[]
                 }
                 Approvals::Unknown { .. } => &[],

@@ -235,15 +235,15 @@ impl Gate<'_> {
             self.facts.environment
         );
         self.find(Code::ApprovalMissing, effect, message);
+        self.findings.extend(near.into_iter().map(|finding| Finding { effect, ..finding }));
         let accepts = |source| self.rules.approval.accept.contains(&source);
         let by_request = accepts(ApprovalSource::MergeRequestNote) || accepts(ApprovalSource::MergeRequestApproval);
-        if let Requests::Unknown { because, .. } = &self.facts.told.requests
+        if let Requests::Unknown { because, advice } = &self.facts.told.requests
             && by_request
         {
             let message = format!("whether it was approved in a merge request can't be told: {because}");
-            self.find(Code::RequestsUnknown, effect, message);
+            self.findings.push(Finding::new(Code::RequestsUnknown, effect, message).advising(advice.clone()));
         }
-        self.findings.extend(near.into_iter().map(|finding| Finding { effect, ..finding }));
     }
 
     fn say_who_was_not_compared(&mut self) {

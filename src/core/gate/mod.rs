@@ -17,7 +17,7 @@ pub use decide::{decide, follow_up};
 pub use facts::{Account, Author, Candidate, Change, Direction, Facts, LogFacts, Paths, Said, Saying, Told};
 
 use crate::core::record::shape::choice;
-use crate::core::record::{Approval, BreakGlass, Class, FollowUp, Link, MergeRequestApproval, Override};
+use crate::core::record::{Approval, BreakGlass, Class, FollowUp, Link, MergeRequestApproval, Override, Person};
 
 choice! {
     /// What the gate finds. The codes are stable: scripts may rely on them.
@@ -142,15 +142,21 @@ pub struct Finding {
     pub seq: Option<u64>,
     /// One sentence.
     pub message: String,
+    /// What helps, where the finding itself knows it.
+    pub advice: Option<String>,
 }
 
 impl Finding {
     fn new(code: Code, effect: Effect, message: impl Into<String>) -> Self {
-        Finding { code, effect, seq: None, message: message.into() }
+        Finding { code, effect, seq: None, message: message.into(), advice: None }
     }
 
     fn about(self, seq: Option<u64>) -> Self {
         Finding { seq, ..self }
+    }
+
+    fn advising(self, advice: Option<String>) -> Self {
+        Finding { advice, ..self }
     }
 }
 
@@ -161,6 +167,8 @@ pub struct Needed {
     pub iid: u64,
     /// Its page.
     pub url: Option<Link>,
+    /// Who wrote and merged it: nobody whose approval would count under four eyes.
+    pub makers: Vec<Person>,
     /// Who approved it.
     pub approved_by: Option<MergeRequestApproval>,
 }

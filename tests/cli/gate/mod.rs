@@ -6,7 +6,7 @@ mod explain;
 mod hostile;
 mod overrides;
 mod retry;
-mod rig;
+pub mod rig;
 mod rollback;
 mod services;
 mod story;

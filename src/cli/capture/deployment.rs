@@ -1,0 +1,109 @@
+//! The deployment as GitLab itself has it: the environment that a variable can't change, and of a job that only records, who ran the
+//! one that deployed.
+
+use crate::ci::CiFacts;
+use crate::cli::context::Context;
+use crate::cli::exit::Failure;
+use crate::cli::settings::Settings;
+use crate::core::record::{CommitId, Job, Line, Link, Name, Person};
+use crate::gitlab::{Deployment, Gitlab};
+use crate::http::Deadline;
+use anyhow::anyhow;
+use std::time::Duration;
+
+/// How long GitLab is asked at most: what it would tell is worth less than the deployment.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// What has begun, and is not only planned.
+const BEGUN: &[&str] = &["running", "success", "failed", "canceled"];
+
+/// What GitLab has.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Its number.
+    pub id: u64,
+    /// Its environment.
+    pub environment: String,
+    /// The job that deployed and who ran it, where that is another job than this one.
+    pub other: Option<(Job, Person)>,
+}
+
+/// Looks for the deployment of this job, or for the one of this pipeline and commit that this job is about.
+///
+/// # Errors
+/// Where GitLab says that this job deploys somewhere else than its variables say.
+pub(super) fn find(
+    environment: &Name,
+    sha: Option<&CommitId>,
+    ci: &CiFacts,
+    ctx: &Context,
+    settings: &Settings,
+) -> Result<Option<Found>, Failure> {
+    let Some(gitlab) = settings.gitlab.as_deref().filter(|_| !settings.is_stale) else { return Ok(None) };
+    let deadline = Deadline::after(LONGEST.min(ctx.global.timeout / 4));
+    let there = listed(Some(environment.as_str()), None, gitlab, deadline, ctx);
+    if let Some(own) = own(&there, ci) {
+        refuse_contradiction(ci, own)?;
+        return Ok(Some(Found { id: own.id, environment: own.environment.name.clone(), other: None }));
+    }
+    let running = listed(None, Some("running"), gitlab, deadline, ctx);
+    if let Some(own) = own(&running, ci) {
+        refuse_contradiction(ci, own)?;
+        // the job deploys to another environment than the one that is named on the command line
+        return Ok(None);
+    }
+    let is_of_it = |deployment: &&Deployment| {
+        let pipeline = deployment.deployable.as_ref().and_then(|job| job.pipeline.as_ref());
+        let is_here = pipeline.is_some_and(|pipeline| Some(pipeline.id) == ci.job.pipeline_id);
+        is_here && Some(deployment.sha.as_str()) == sha.map(CommitId::as_str) && BEGUN.contains(&deployment.status.as_str())
+    };
+    Ok(there.iter().find(is_of_it).and_then(|deployment| of_another_job(deployment, ci)))
+}
+
+fn listed(
+    environment: Option<&str>,
+    status: Option<&str>,
+    gitlab: &Gitlab,
+    deadline: Deadline,
+    ctx: &Context,
+) -> Vec<Deployment> {
+    let told = gitlab.newest_deployments(environment, status, deadline);
+    told.unwrap_or_else(|error| {
+        ctx.ui.verbose(&error.to_string());
+        Vec::new()
+    })
+}
+
+/// The one that this job makes.
+fn own<'d>(deployments: &'d [Deployment], ci: &CiFacts) -> Option<&'d Deployment> {
+    deployments.iter().find(|deployment| deployment.job().is_some() && deployment.job() == ci.job.id)
+}
+
+fn refuse_contradiction(ci: &CiFacts, own: &Deployment) -> Result<(), Failure> {
+    let told = &own.environment.name;
+    match ci.environment.as_ref().map(|environment| &environment.name) {
+        Some(said) if said.as_str() != told => Err(Failure::usage(anyhow!(
+            "ci-contradiction: CI_ENVIRONMENT_NAME is `{said}`, but GitLab says that this job deploys to `{told}`"
+        ))
+        .hint("a variable of the pipeline, or of whoever started it, has the name of one of GitLab's own: remove it")),
+        _ => Ok(()),
+    }
+}
+
+/// A job that deployed, where this one only records it: its user is who pressed Play there, not who started the pipeline.
+fn of_another_job(deployment: &Deployment, ci: &CiFacts) -> Option<Found> {
+    let job = deployment.deployable.as_ref()?;
+    let person = deployment.by()?.person().ok()?;
+    // a schedule's owner may also have pressed the button, which nobody can tell
+    let is_automated = ci.actor.automated == Some(true) && person.id == ci.actor.id;
+    let is_bot = person.bot == Some(true) || person.login.as_ref().is_some_and(Name::is_bot_login);
+    let actor = Person { bot: is_bot.then_some(true), automated: (is_automated || is_bot).then_some(true), ..person };
+    let job = Job {
+        id: Some(job.id),
+        name: Line::clean(&job.name),
+        url: job.web_url.as_deref().and_then(|url| Link::new(url).ok()),
+        runner: None,
+        ..ci.job.clone()
+    };
+    Some(Found { id: deployment.id, environment: deployment.environment.name.clone(), other: Some((job, actor)) })
+}
