@@ -204,9 +204,9 @@ fn actor(variables: &Variables) -> Result<Person, CiError> {
     })
 }
 
-/// Project and group access tokens act as users named `project_1_bot_…` and `group_1_bot_…`
+/// Whether this login is a bot's. Project and group access tokens act as users named `project_1_bot_…` and `group_1_bot_…`
 /// (docs.gitlab.com, "Bot users for projects").
-fn is_bot(login: &str) -> bool {
+pub fn is_bot(login: &str) -> bool {
     let rest = login.strip_prefix("project_").or_else(|| login.strip_prefix("group_"));
     let number_and_rest = rest.and_then(|rest| rest.split_once('_'));
     number_and_rest.is_some_and(|(number, rest)| number.parse::<u64>().is_ok() && rest.starts_with("bot"))

@@ -15,7 +15,8 @@ use super::context::Context;
 use super::exit::Failure;
 use super::identity;
 use super::settings::Settings;
-use super::witness;
+use super::witness::{self, IfExpired};
+use super::writer::LogWriter;
 use crate::core::gate::Said;
 use crate::core::record::{
     Artifact, ChangeNote, Changes, Check, Commit, CommitId, Delivered, Environment, Kind, Line, Link, Name, Person, Project,
@@ -75,6 +76,8 @@ pub struct Delivery {
     change_note: Option<ChangeNote>,
     actor: Option<Person>,
     job: Option<crate::core::record::Job>,
+    /// GitLab signed that the job's branch or tag is not protected.
+    is_unprotected: bool,
     /// The code is not that of the repository at hand.
     is_other_project: bool,
     /// The project was named, and not found out.
@@ -109,11 +112,34 @@ impl Progress {
 }
 
 impl Delivery {
-    /// Gathers the facts.
+    /// Gathers the facts of one that is about to begin.
     ///
     /// # Errors
     /// Where a flag or variable makes no sense, or something that must be known is not.
     pub fn gather(args: &DeliveryArgs, said: &SaidArgs, ctx: &Context, settings: &Settings) -> Result<Delivery, Failure> {
+        Self::gather_facts(args, said, ctx, settings, IfExpired::Refuse)
+    }
+
+    /// Gathers the facts of one that has ended, maybe after the job's ID token has expired.
+    ///
+    /// # Errors
+    /// As [`Delivery::gather`].
+    pub fn gather_afterwards(
+        args: &DeliveryArgs,
+        said: &SaidArgs,
+        ctx: &Context,
+        settings: &Settings,
+    ) -> Result<Delivery, Failure> {
+        Self::gather_facts(args, said, ctx, settings, IfExpired::GoOn)
+    }
+
+    fn gather_facts(
+        args: &DeliveryArgs,
+        said: &SaidArgs,
+        ctx: &Context,
+        settings: &Settings,
+        if_expired: IfExpired,
+    ) -> Result<Delivery, Failure> {
         let (ci, checkout) = (settings.ci.as_ref(), settings.checkout.as_ref());
         let environment = place::environment(args, ctx, settings)?;
         let is_other = commit::is_other_project(args, ci, checkout);
@@ -126,22 +152,26 @@ impl Delivery {
             job.project = ci.project.path.clone();
         }
         // a server that could not be asked for the policy a moment ago is not asked again
-        let witness = ci.filter(|_| !settings.is_stale).map(|ci| witness::ask(ctx, ci)).transpose()?.flatten();
+        let witness = ci.filter(|_| !settings.is_stale).map(|ci| witness::ask(ctx, ci, if_expired)).transpose()?.flatten();
+        if let Some(witness) = &witness {
+            job = job.map(|job| witness.job(job));
+        }
         let actor = match (&witness, ci) {
             (Some(witness), _) => Some(witness.actor.clone()),
             (None, Some(ci)) => Some(ci.actor.clone()),
             (None, None) => actor_here(ctx, settings),
         };
-        let of_job = if witness.is_some() { Strength::Fetched } else { Strength::Asserted };
+        let of_job = witness.as_ref().map_or(Strength::Asserted, |witness| witness.strength);
         let is_jobs_commit = |commit: &Commit| witness.as_ref().is_some_and(|witness| witness.commit == commit.sha);
-        let commit_strength = if commit.as_ref().is_some_and(is_jobs_commit) { Strength::Fetched } else { commit_strength };
+        let commit_strength = if commit.as_ref().is_some_and(is_jobs_commit) { of_job } else { commit_strength };
+        let is_jobs_environment = witness.as_ref().is_some_and(|witness| witness.attests_environment(&environment.name));
         let said = said.said(args, commit.as_ref().map(|commit| &commit.sha), checkout_of_code);
         let tickets = args.ticket.iter().filter_map(|ticket| Line::clean(ticket)).collect();
         let summary = args.note.as_deref().and_then(Text::clean);
         let provenance = Provenance {
             actor: actor.is_some().then_some(of_job),
             commit: commit.is_some().then_some(commit_strength),
-            environment: Some(Strength::Asserted),
+            environment: Some(if is_jobs_environment { Strength::Attested } else { Strength::Asserted }),
             job: ci.map(|_| of_job),
             ..Provenance::default()
         };
@@ -158,6 +188,7 @@ impl Delivery {
             change_note: summary.map(|summary| ChangeNote { summary: Some(summary), ..ChangeNote::default() }),
             actor,
             job,
+            is_unprotected: witness.is_some_and(|witness| witness.is_unprotected()),
             is_other_project: is_other,
             is_named_project: args.project.is_some(),
             provenance,
@@ -165,6 +196,16 @@ impl Delivery {
             said,
             compared: RefCell::default(),
         })
+    }
+
+    /// Whether this signer may sign the record of it, by what GitLab signed: the variable that says whether the branch or tag is
+    /// protected may be anybody's.
+    ///
+    /// # Errors
+    /// As [`identity::refuse_unprotected`].
+    pub fn check_signer(&self, writer: &LogWriter) -> Result<(), Failure> {
+        let principal = writer.recorder().signer.principal();
+        identity::refuse_signing(self.is_unprotected, &writer.settings, principal, Some(&self.environment.name))
     }
 
     /// The environment's name.

@@ -3,8 +3,11 @@
 //! Built on first use, with time limits; reading is tried again where that is safe: after 429, as the server says, and after 5xx.
 //! Texts of errors hold no tokens, and what the server answers is shown shortened.
 
+mod id_token;
 mod job;
+mod key_set;
 
+pub use id_token::{AUDIENCE, Claims, IdTokenError, JobVariables, KeySet, verify as verify_id_token};
 pub use job::{Job, User};
 
 use crate::http::{self, Deadline, Http, RemoteError, expect_success, header};

@@ -19,6 +19,8 @@ pub enum Step {
     Any,
     /// A request of the REST API.
     Api,
+    /// `GET /oauth/discovery/keys`, which anybody may ask.
+    Keys,
 }
 
 /// What goes wrong.

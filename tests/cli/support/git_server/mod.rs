@@ -12,6 +12,7 @@ mod backend;
 mod connection;
 mod fault;
 mod http;
+pub mod jwks;
 mod log;
 mod tests;
 mod tls;
@@ -67,6 +68,7 @@ struct Shared {
     faults: Mutex<Faults>,
     protected: Mutex<Vec<String>>,
     job: Mutex<Option<serde_json::Value>>,
+    keys: Mutex<Option<serde_json::Value>>,
     action: Mutex<Option<(Step, Action)>>,
     clock_offset: AtomicI64,
     log: Log,
@@ -160,6 +162,11 @@ impl GitServer {
         *lock(&self.shared.job) = Some(job);
     }
 
+    /// Sets the keys with which the server signs ID tokens, as it tells them at `/oauth/discovery/keys`.
+    pub fn set_keys(&self, keys: &[serde_json::Value]) {
+        *lock(&self.shared.keys) = Some(serde_json::json!({ "keys": keys }));
+    }
+
     /// Lets the hook refuse pushes to a branch, in all repositories, as GitLab does for protected ones.
     pub fn protect(&self, branch: &str) {
         lock(&self.shared.protected).push(format!("refs/heads/{branch}"));
@@ -180,7 +187,7 @@ impl GitServer {
     /// All requests of git so far, in the order in which their heads arrived.
     pub fn requests(&self) -> Vec<Request> {
         let requests = self.shared.log.requests().into_iter();
-        requests.filter(|request| request.step != Some(Step::Api)).collect()
+        requests.filter(|request| !matches!(request.step, Some(Step::Api | Step::Keys))).collect()
     }
 
     /// Makes another bare repository, such as `grp/other.git`, and returns its folder.
@@ -210,6 +217,7 @@ impl GitServer {
             faults: Mutex::default(),
             protected: Mutex::default(),
             job: Mutex::default(),
+            keys: Mutex::default(),
             action: Mutex::default(),
             clock_offset: AtomicI64::new(0),
             log: Log::default(),
