@@ -1,6 +1,6 @@
 //! Runs the deploy command and passes signals on to it.
 //!
-//! The command gets our standard streams and environment as they are, but for the signing key and token, and signal
+//! The command gets our standard streams and environment as they are, but for the signing key and tokens, and signal
 //! dispositions and mask as if it had been started in our place: the defaults, but for a signal that was ignored or blocked when
 //! we were started, as by `nohup` or `&` in a script; that one stays so, for us and for the command (ignored ones: on Linux). A
 //! signal that asks us to stop ends us before the command has started; after that it goes to the command and never ends us,
@@ -34,7 +34,8 @@ const STOP: [i32; 4] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
 const USER: [i32; 2] = [SIGUSR1, SIGUSR2];
 
 /// Variables that are for us and not for the command: what it prints of its environment must not give the key away.
-pub const OWN_SECRETS: [&str; 3] = ["DEPLOY_RECORD_KEY", "DEPLOY_RECORD_KEY_PASSPHRASE", "DEPLOY_RECORD_TOKEN"];
+pub const OWN_SECRETS: [&str; 4] =
+    ["DEPLOY_RECORD_ID_TOKEN", "DEPLOY_RECORD_KEY", "DEPLOY_RECORD_KEY_PASSPHRASE", "DEPLOY_RECORD_TOKEN"];
 
 /// The process's signal handlers and the thread that passes signals on.
 ///

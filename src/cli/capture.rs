@@ -18,7 +18,8 @@ use super::context::Context;
 use super::exit::Failure;
 use super::identity;
 use super::settings::Settings;
-use super::witness;
+use super::witness::{self, IfExpired};
+use super::writer::LogWriter;
 use crate::core::gate::{Said, Told};
 use crate::core::record::{
     Artifact, ChangeNote, Changes, Check, Commit, CommitId, Delivered, Environment, Kind, Line, Link, Name, Person, Project,
@@ -78,6 +79,8 @@ pub struct Delivery {
     change_note: Option<ChangeNote>,
     actor: Option<Person>,
     job: Option<crate::core::record::Job>,
+    /// GitLab signed that the job's branch or tag is not protected.
+    is_unprotected: bool,
     /// The code is not that of the repository at hand.
     is_other_project: bool,
     /// The project was named, and not found out.
@@ -116,11 +119,34 @@ impl Progress {
 }
 
 impl Delivery {
-    /// Gathers the facts.
+    /// Gathers the facts of one that is about to begin.
     ///
     /// # Errors
     /// Where a flag or variable makes no sense, or something that must be known is not.
     pub fn gather(args: &DeliveryArgs, said: &SaidArgs, ctx: &Context, settings: &Settings) -> Result<Delivery, Failure> {
+        Self::gather_facts(args, said, ctx, settings, IfExpired::Refuse)
+    }
+
+    /// Gathers the facts of one that has ended, maybe after the job's ID token has expired.
+    ///
+    /// # Errors
+    /// As [`Delivery::gather`].
+    pub fn gather_afterwards(
+        args: &DeliveryArgs,
+        said: &SaidArgs,
+        ctx: &Context,
+        settings: &Settings,
+    ) -> Result<Delivery, Failure> {
+        Self::gather_facts(args, said, ctx, settings, IfExpired::GoOn)
+    }
+
+    fn gather_facts(
+        args: &DeliveryArgs,
+        said: &SaidArgs,
+        ctx: &Context,
+        settings: &Settings,
+        if_expired: IfExpired,
+    ) -> Result<Delivery, Failure> {
         let (ci, checkout) = (settings.ci.as_ref(), settings.checkout.as_ref());
         let environment = place::environment(args, ctx, settings)?;
         let is_other = commit::is_other_project(args, ci, checkout);
@@ -133,21 +159,29 @@ impl Delivery {
             job.project = ci.project.path.clone();
         }
         // a server that could not be asked for the policy a moment ago is not asked again
-        let asked = ci.zip(settings.gitlab.as_ref()).filter(|_| !settings.is_stale);
-        let witness = asked.map(|(ci, gitlab)| witness::ask(ctx, ci, gitlab)).transpose()?.flatten();
+        let (asked, gitlab) = (ci.filter(|_| !settings.is_stale), settings.gitlab.as_deref());
+        let witness = asked.map(|ci| witness::ask(ctx, ci, gitlab, if_expired)).transpose()?.flatten();
+        if let Some(witness) = &witness {
+            job = job.map(|job| witness.job(job));
+        }
         let actor = match (&witness, ci) {
             (Some(witness), _) => Some(witness.actor.clone()),
             (None, Some(ci)) => Some(ci.actor.clone()),
             (None, None) => actor_here(ctx, settings),
         };
-        let of_job = if witness.is_some() { Strength::Fetched } else { Strength::Asserted };
+        let of_job = witness.as_ref().map_or(Strength::Asserted, |witness| witness.strength);
         let is_jobs_commit = |commit: &Commit| witness.as_ref().is_some_and(|witness| witness.commit == commit.sha);
-        let commit_strength = if commit.as_ref().is_some_and(is_jobs_commit) { Strength::Fetched } else { commit_strength };
+        let commit_strength = if commit.as_ref().is_some_and(is_jobs_commit) { of_job } else { commit_strength };
+        let is_jobs_environment = witness.as_ref().is_some_and(|witness| witness.attests_environment(&environment.name));
         let asked = ci.filter(|_| !is_other);
         let sha = commit.as_ref().map(|commit| &commit.sha);
         let found = asked.map(|ci| deployment::find(&environment.name, sha, ci, ctx, settings)).transpose()?.flatten();
-        let of_environment =
-            found.as_ref().is_some_and(|found| found.environment == environment.name.as_str()).then_some(Strength::Fetched);
+        let is_found = found.as_ref().is_some_and(|found| found.environment == environment.name.as_str());
+        let of_environment = match (is_jobs_environment, is_found) {
+            (true, _) => Strength::Attested,
+            (false, true) => Strength::Fetched,
+            (false, false) => Strength::Asserted,
+        };
         let deployment = found.as_ref().map(|found| found.id);
         let (job, actor, of_job) = match found.and_then(|found| found.other) {
             Some((job, actor)) => (Some(job), Some(actor), Strength::Fetched),
@@ -159,7 +193,7 @@ impl Delivery {
         let provenance = Provenance {
             actor: actor.is_some().then_some(of_job),
             commit: commit.is_some().then_some(commit_strength),
-            environment: Some(of_environment.unwrap_or(Strength::Asserted)),
+            environment: Some(of_environment),
             job: ci.map(|_| of_job),
             ..Provenance::default()
         };
@@ -176,6 +210,7 @@ impl Delivery {
             change_note: summary.map(|summary| ChangeNote { summary: Some(summary), ..ChangeNote::default() }),
             actor,
             job,
+            is_unprotected: witness.is_some_and(|witness| witness.is_unprotected()),
             is_other_project: is_other,
             is_named_project: args.project.is_some(),
             provenance,
@@ -185,6 +220,16 @@ impl Delivery {
             deployment,
             told: RefCell::default(),
         })
+    }
+
+    /// Whether this signer may sign the record of it, by what GitLab signed: the variable that says whether the branch or tag is
+    /// protected may be anybody's.
+    ///
+    /// # Errors
+    /// As [`identity::refuse_unprotected`].
+    pub fn check_signer(&self, writer: &LogWriter) -> Result<(), Failure> {
+        let principal = writer.recorder().signer.principal();
+        identity::refuse_signing(self.is_unprotected, &writer.settings, principal, Some(&self.environment.name))
     }
 
     /// The environment's name.

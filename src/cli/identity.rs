@@ -63,6 +63,19 @@ pub fn person_here(ctx: &Context, settings: &Settings) -> Option<Name> {
 /// Where that is so, and the configuration does not allow it for this environment.
 pub fn refuse_unprotected(settings: &Settings, principal: &Name, environment: Option<&Name>) -> Result<(), Failure> {
     let is_unprotected = settings.ci.as_ref().is_some_and(|ci| ci.is_protected == Some(false));
+    refuse_signing(is_unprotected, settings, principal, environment)
+}
+
+/// The same where it was told in another way whether the ref is protected.
+///
+/// # Errors
+/// As [`refuse_unprotected`].
+pub fn refuse_signing(
+    is_unprotected: bool,
+    settings: &Settings,
+    principal: &Name,
+    environment: Option<&Name>,
+) -> Result<(), Failure> {
     let is_allowed = settings.config.signers.unprotected.iter().any(|name| Some(name) == environment);
     if !is_unprotected || is_allowed || !principal.as_str().starts_with("ci:") {
         return Ok(());

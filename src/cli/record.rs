@@ -45,7 +45,7 @@ pub fn run(args: &RecordArgs, ctx: &Context) -> Result<Exit, Failure> {
         ctx.ui.say(&format!("not recorded: {reason}"));
         return Ok(Exit::Done);
     }
-    let delivery = Delivery::gather(&args.delivery, &args.said, ctx, &settings)?;
+    let delivery = Delivery::gather_afterwards(&args.delivery, &args.said, ctx, &settings)?;
     let at = happened_at(args, ctx)?;
     let make = |known: &Known, settings: &Settings| draft(args, ctx, settings, &delivery, known, at);
     if args.dry_run {
@@ -56,6 +56,7 @@ pub fn run(args: &RecordArgs, ctx: &Context) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     let writer = LogWriter::open(ctx, settings, Some(delivery.environment()))?;
+    delivery.check_signer(&writer)?;
     let id = random_id().map_err(Failure::unable)?;
     let claim = delivery.without_log(progress(args, at), &writer.settings);
     let kept = match writer.settings.refused() {

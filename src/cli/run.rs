@@ -16,7 +16,7 @@ use std::ffi::OsString;
 /// Run a deployment and record it: who, what, where, when, and how it ended.
 ///
 /// Standard input, output and error, signals and the exit code are the command's own, and so is the environment, but for the
-/// signing key and the token. Where the log can't be reached, `log_unreachable` in the configuration decides whether the run stops before the command or goes ahead with its records in the spool; once the command has started, its exit code is the outcome, whatever becomes of the record.
+/// signing key and the tokens for deploy-record. Where the log can't be reached, `log_unreachable` in the configuration decides whether the run stops before the command or goes ahead with its records in the spool; once the command has started, its exit code is the outcome, whatever becomes of the record.
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  deploy-record run --environment staging -- ./deploy.sh\n  deploy-record run -e production --version 1.4.2 --ticket PAY-7 -- kubectl rollout restart deployment/api\n  deploy-record run -e staging -- sh -c 'make deploy && make smoke-test'"

@@ -46,6 +46,7 @@ pub enum Begun {
 /// # Errors
 /// Where the deployment must not go ahead: its start is neither in the log nor in the spool.
 pub fn begin(ctx: &Context, writer: &LogWriter, delivery: &Delivery, begin: Begin) -> Result<Begun, Failure> {
+    delivery.check_signer(writer)?;
     if begin == Begin::Once
         && let Some(waiting) =
             waiting_start(writer, &delivery.without_log(Progress::begun(Time::new(ctx.now())), &writer.settings))?

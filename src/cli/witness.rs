@@ -1,16 +1,25 @@
 //! What GitLab itself says of the job: whoever starts a pipeline may set the variables that say who runs what.
+//!
+//! It is asked with the job's token, and where the job has an ID token, its signature is checked, too. Both must agree.
+
+mod id_token;
+
+pub use id_token::IfExpired;
 
 use super::context::Context;
 use super::exit::Failure;
 use crate::ci::CiFacts;
-use crate::core::record::{CommitId, Line, Name, Person};
-use crate::gitlab::{Gitlab, Job};
+use crate::core::record::{self, CommitId, Line, Name, Person, Strength};
+use crate::gitlab::{Claims, Gitlab, Job};
 use crate::http::{Deadline, RemoteError};
 use anyhow::anyhow;
 use std::time::Duration;
 
 /// How long GitLab is asked for the job at most: what it would tell is worth less than the deployment.
 const LONGEST: Duration = Duration::from_secs(10);
+
+/// What helps where a variable is not GitLab's.
+const REMOVE_IT: &str = "a variable of the pipeline, or of whoever started it, has the name of one of GitLab's own: remove it";
 
 /// The job as GitLab knows it.
 #[derive(Debug, Clone)]
@@ -19,18 +28,56 @@ pub struct Witness {
     pub actor: Person,
     /// The commit that it is for.
     pub commit: CommitId,
+    /// How it is known: fetched, or attested by GitLab's signature.
+    pub strength: Strength,
+    /// What GitLab signed of it.
+    claims: Option<Claims>,
 }
 
-/// Asks GitLab for the job; `None` where it does not tell.
+impl Witness {
+    /// Whether GitLab signed that this is the job's environment.
+    pub fn attests_environment(&self, name: &Name) -> bool {
+        self.claims.as_ref().and_then(|claims| claims.environment.as_deref()) == Some(name.as_str())
+    }
+
+    /// Whether GitLab signed that the branch or tag is not protected, whatever the variable says.
+    pub fn is_unprotected(&self) -> bool {
+        self.claims.as_ref().is_some_and(|claims| claims.is_protected == Some(false))
+    }
+
+    /// The job as its variables tell of it, with what GitLab signed.
+    pub fn job(&self, job: record::Job) -> record::Job {
+        let Some(claims) = &self.claims else { return job };
+        record::Job {
+            id: Some(claims.job_id),
+            pipeline_id: Some(claims.pipeline_id),
+            source: claims.pipeline_source.as_deref().and_then(Line::clean).or(job.source),
+            ci_config_sha: claims.ci_config_sha.as_deref().and_then(|sha| CommitId::new(sha).ok()),
+            ..job
+        }
+    }
+}
+
+/// Asks GitLab for the job, and checks the job's ID token; `None` where neither tells anything.
 ///
 /// # Errors
-/// Where it contradicts a variable, or does not know the token.
-pub fn ask(ctx: &Context, ci: &CiFacts, gitlab: &Gitlab) -> Result<Option<Witness>, Failure> {
+/// Where either contradicts a variable or the other, or is not GitLab's.
+pub fn ask(ctx: &Context, ci: &CiFacts, gitlab: Option<&Gitlab>, if_expired: IfExpired) -> Result<Option<Witness>, Failure> {
+    let job = gitlab.map(|gitlab| job(ctx, ci, gitlab)).transpose()?.flatten();
+    let claims = id_token::claims(ctx, ci, if_expired)?;
+    if let (Some(job), Some(claims)) = (&job, &claims) {
+        refuse_disagreement(job, claims)?;
+    }
+    witness(ci, job.as_ref(), claims).map_err(|problem| Failure::unable(anyhow!("GitLab's answer makes no sense: {problem}")))
+}
+
+/// The job whose token it is, as GitLab answers; `None` where it does not.
+fn job(ctx: &Context, ci: &CiFacts, gitlab: &Gitlab) -> Result<Option<Job>, Failure> {
     let deadline = Deadline::after(LONGEST.min(ctx.global.timeout / 4));
     match gitlab.job(deadline) {
         Ok(Some(job)) => {
             refuse_contradictions(ci, &job)?;
-            witness(ci, &job).map(Some).map_err(|problem| Failure::unable(anyhow!("GitLab's answer makes no sense: {problem}")))
+            Ok(Some(job))
         }
         Ok(None) => {
             ctx.ui.verbose("GitLab does not tell about this job (`GET /job`): who runs it is taken from the variables");
@@ -39,7 +86,7 @@ pub fn ask(ctx: &Context, ci: &CiFacts, gitlab: &Gitlab) -> Result<Option<Witnes
         Err(RemoteError::Status { code: 401, .. }) => {
             // a job's token is good as long as the job runs
             Err(Failure::usage(anyhow!("ci-contradiction: GitLab does not know CI_JOB_TOKEN as the token of a running job"))
-                .hint("a variable of the pipeline, or of whoever started it, has the name of one of GitLab's own: remove it"))
+                .hint(REMOVE_IT))
         }
         Err(problem) => {
             ctx.ui.warn(&format!("GitLab can't be asked who runs this job ({problem}); it is taken from the variables"));
@@ -51,6 +98,8 @@ pub fn ask(ctx: &Context, ci: &CiFacts, gitlab: &Gitlab) -> Result<Option<Witnes
 /// A variable that says otherwise than GitLab was set by somebody.
 fn refuse_contradictions(ci: &CiFacts, job: &Job) -> Result<(), Failure> {
     let number = |number: Option<u64>| number.map(|number| number.to_string());
+    let kind = if job.tag { "tag" } else { "branch" };
+    let named = |is_it: bool| if is_it { job.reference.clone() } else { format!("{kind} {}", job.reference) };
     let said = [
         ("CI_JOB_ID", number(ci.job.id), job.id.to_string()),
         ("CI_PROJECT_ID", number(ci.project.id), job.pipeline.project_id.to_string()),
@@ -58,31 +107,63 @@ fn refuse_contradictions(ci: &CiFacts, job: &Job) -> Result<(), Failure> {
         ("CI_COMMIT_SHA", Some(ci.sha.to_string()), job.commit.id.clone()),
         ("GITLAB_USER_ID", number(ci.actor.id), job.user.id.to_string()),
         ("GITLAB_USER_LOGIN", ci.actor.login.as_ref().map(ToString::to_string), job.user.username.clone()),
-        ("CI_COMMIT_BRANCH", ci.branch.as_ref().filter(|_| !job.tag).map(ToString::to_string), job.reference.clone()),
-        ("CI_COMMIT_TAG", ci.tag.as_ref().filter(|_| job.tag).map(ToString::to_string), job.reference.clone()),
+        ("CI_COMMIT_BRANCH", ci.branch.as_ref().map(ToString::to_string), named(!job.tag)),
+        ("CI_COMMIT_TAG", ci.tag.as_ref().map(ToString::to_string), named(job.tag)),
     ];
     match said.into_iter().find(|(_, variable, told)| variable.as_ref().is_some_and(|variable| variable != told)) {
         None => Ok(()),
         Some((name, variable, told)) => {
             let variable = variable.unwrap_or_default();
             Err(Failure::usage(anyhow!("ci-contradiction: {name} is `{variable}`, but GitLab says that it is `{told}`"))
-                .hint("a variable of the pipeline, or of whoever started it, has the name of one of GitLab's own: remove it"))
+                .hint(REMOVE_IT))
         }
     }
 }
 
-fn witness(ci: &CiFacts, job: &Job) -> Result<Witness, String> {
-    let is_bot = job.user.bot == Some(true) || ci.actor.bot == Some(true);
-    let source = job.pipeline.source.as_deref().or(ci.job.source.as_ref().map(Line::as_str));
-    Ok(Witness {
+/// The two tokens are of one job.
+fn refuse_disagreement(job: &Job, claims: &Claims) -> Result<(), Failure> {
+    let number = |number: u64| number.to_string();
+    let reference = |name: &str, is_tag: bool| format!("{} {name}", if is_tag { "tag" } else { "branch" });
+    let mut both = vec![
+        ("job", number(claims.job_id), number(job.id)),
+        ("project", number(claims.project_id), number(job.pipeline.project_id)),
+        ("pipeline", number(claims.pipeline_id), number(job.pipeline.id)),
+        ("commit", claims.sha.clone(), job.commit.id.clone()),
+        ("user", number(claims.user_id), number(job.user.id)),
+        ("user's login", claims.user_login.clone(), job.user.username.clone()),
+    ];
+    // of a merge request, one names the source branch, the other the merge request
+    if !claims.is_of_merge_request() {
+        both.push(("ref", reference(&claims.reference, claims.is_tag), reference(&job.reference, job.tag)));
+    }
+    match both.into_iter().find(|(_, signed, told)| signed != told) {
+        None => Ok(()),
+        Some((what, signed, told)) => Err(Failure::usage(anyhow!(
+            "ci-contradiction: by the ID token the {what} is `{signed}`, but by the job's token GitLab says that it is `{told}`"
+        ))
+        .hint(REMOVE_IT)),
+    }
+}
+
+fn witness(ci: &CiFacts, job: Option<&Job>, claims: Option<Claims>) -> Result<Option<Witness>, String> {
+    let told = job.map(|job| (job.user.id, job.user.username.as_str(), job.commit.id.as_str()));
+    let signed = claims.as_ref().map(|claims| (claims.user_id, claims.user_login.as_str(), claims.sha.as_str()));
+    let Some((id, login, sha)) = signed.or(told) else { return Ok(None) };
+    let login = Name::new(login)?;
+    let is_bot = login.is_bot_login() || job.is_some_and(|job| job.user.bot == Some(true)) || ci.actor.bot == Some(true);
+    let source = claims.as_ref().and_then(|claims| claims.pipeline_source.as_deref());
+    let source = source.or_else(|| job?.pipeline.source.as_deref()).or(ci.job.source.as_ref().map(Line::as_str));
+    Ok(Some(Witness {
         actor: Person {
-            login: Some(Name::new(job.user.username.as_str())?),
-            id: Some(job.user.id),
-            name: job.user.name.as_deref().and_then(Line::clean),
+            login: Some(login),
+            id: Some(id),
+            name: job.and_then(|job| job.user.name.as_deref()).and_then(Line::clean),
             bot: is_bot.then_some(true),
             automated: (is_bot || source == Some("schedule")).then_some(true),
             ..Person::default()
         },
-        commit: CommitId::new(job.commit.id.as_str())?,
-    })
+        commit: CommitId::new(sha)?,
+        strength: if claims.is_some() { Strength::Attested } else { Strength::Fetched },
+        claims,
+    }))
 }

@@ -8,7 +8,9 @@
 mod call;
 mod deployment;
 mod error;
+mod id_token;
 mod job;
+mod key_set;
 mod link;
 mod merge_request;
 mod note;
@@ -16,6 +18,7 @@ mod user;
 
 pub use deployment::{Deployment, DeploymentApproval};
 pub use error::{ApiError, Token};
+pub use id_token::{AUDIENCE, Claims, IdTokenError, JobVariables, KeySet, verify as verify_id_token};
 pub use job::Job;
 pub use merge_request::{Approvals, ApprovedBy, MergeRequest};
 pub use note::Note;

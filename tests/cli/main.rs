@@ -12,6 +12,7 @@ mod gate;
 mod guards;
 mod hardship;
 mod hostile;
+mod id_token;
 mod kills;
 mod layers;
 mod listing;

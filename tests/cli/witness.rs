@@ -48,6 +48,9 @@ fn a_variable_that_says_otherwise_is_refused_with_both_values() {
         assert!(!env.path().join("ran").exists(), "{variable}");
         env.set(variable, told);
     }
+    env.set("CI_COMMIT_TAG", "v9");
+    env.deploy_record(&RUN).expect(2).says("ci-contradiction: CI_COMMIT_TAG is `v9`").says("`branch main`");
+    env.unset("CI_COMMIT_TAG");
     env.deploy_record(&RUN).expect(0);
 }
 

@@ -22,6 +22,8 @@ const DENIED: &str = "HTTP Basic: Access denied. If a password was provided for 
 const NO_UPLOAD: &str = "You are not allowed to upload code.\n";
 const UNKNOWN: &str = "The project you were looking for could not be found \
     or you don't have permission to view it.\n";
+/// Where the keys are that sign ID tokens.
+const KEYS: &str = "/oauth/discovery/keys";
 const NONSENSE: &str = "\u{1f98a} this is not what git says\n";
 
 /// A connection's bytes, with or without TLS.
@@ -75,6 +77,7 @@ impl<'a> Visit<'a> {
         let credentials = credentials(&head);
         let access = match step {
             Some(Step::Api) => api::is_known(shared, &head).then_some(Access::Read),
+            Some(Step::Keys) => Some(Access::Read),
             _ => credentials.as_ref().and_then(|(user, token)| access(shared, user, token)),
         };
         let is_probe = head.method == "POST" && length == BodyLength::Exactly(4);
@@ -169,6 +172,12 @@ impl<'a> Visit<'a> {
         if self.step == Some(Step::Api) {
             return api::respond(self.shared, &self.head, body);
         }
+        if self.step == Some(Step::Keys) {
+            return match lock(&self.shared.keys).as_ref() {
+                Some(keys) => Response::new(200, "application/json", keys.to_string()),
+                None => Response::text(404, ""),
+            };
+        }
         let (Some(user), Some(access)) = (&self.user, self.access) else {
             return Response::text(401, DENIED).with("WWW-Authenticate", "Basic realm=\"GitLab\"");
         };
@@ -209,7 +218,7 @@ impl<'a> Visit<'a> {
             Some(Step::Fetch) => "application/x-git-upload-pack-result",
             Some(Step::RefsForPush) => "application/x-git-receive-pack-advertisement",
             Some(Step::Push) => "application/x-git-receive-pack-result",
-            Some(Step::Api | Step::ApiCall(_)) => "application/json",
+            Some(Step::Api | Step::ApiCall(_) | Step::Keys) => "application/json",
             Some(Step::Any) | None => "application/octet-stream",
         }
     }
@@ -220,6 +229,9 @@ fn route(head: &Head) -> (String, Option<Step>) {
     // below a relative URL root, too
     if head.path().contains(&format!("{}/", api::ROOT)) {
         return (String::new(), Some(Step::Api));
+    }
+    if head.path().ends_with(KEYS) {
+        return (String::new(), Some(Step::Keys));
     }
     let path = head.path().trim_start_matches('/');
     let known = [

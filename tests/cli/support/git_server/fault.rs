@@ -23,6 +23,8 @@ pub enum Step {
     Api,
     /// A request of the REST API whose method and target, such as `POST /api/v4/projects/42/issues`, contain this. Faults only.
     ApiCall(&'static str),
+    /// `GET /oauth/discovery/keys`, which anybody may ask.
+    Keys,
 }
 
 /// What goes wrong.

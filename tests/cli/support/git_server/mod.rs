@@ -12,6 +12,7 @@ mod backend;
 mod connection;
 mod fault;
 mod http;
+pub mod jwks;
 mod log;
 mod tests;
 mod tls;
@@ -72,6 +73,7 @@ struct Shared {
     protected: Mutex<Vec<String>>,
     gitlab: Mutex<Gitlab>,
     violations: Mutex<Vec<String>>,
+    keys: Mutex<Option<serde_json::Value>>,
     action: Mutex<Option<(Step, Action)>>,
     clock_offset: AtomicI64,
     log: Log,
@@ -175,6 +177,11 @@ impl GitServer {
         std::mem::take(&mut *lock(&self.shared.violations))
     }
 
+    /// Sets the keys with which the server signs ID tokens, as it tells them at `/oauth/discovery/keys`.
+    pub fn set_keys(&self, keys: &[serde_json::Value]) {
+        *lock(&self.shared.keys) = Some(serde_json::json!({ "keys": keys }));
+    }
+
     /// Lets the hook refuse pushes to a branch, in all repositories, as GitLab does for protected ones.
     pub fn protect(&self, branch: &str) {
         lock(&self.shared.protected).push(format!("refs/heads/{branch}"));
@@ -195,7 +202,7 @@ impl GitServer {
     /// All requests of git so far, in the order in which their heads arrived.
     pub fn requests(&self) -> Vec<Request> {
         let requests = self.shared.log.requests().into_iter();
-        requests.filter(|request| request.step != Some(Step::Api)).collect()
+        requests.filter(|request| !matches!(request.step, Some(Step::Api | Step::Keys))).collect()
     }
 
     /// All requests of the REST API so far, in the order in which their heads arrived.
@@ -236,6 +243,7 @@ impl GitServer {
             protected: Mutex::default(),
             gitlab: Mutex::new(gitlab),
             violations: Mutex::default(),
+            keys: Mutex::default(),
             action: Mutex::default(),
             clock_offset: AtomicI64::new(0),
             log: Log::default(),
