@@ -104,7 +104,12 @@ fn squashed_and_fast_forwarded_merge_requests_are_found() {
 fn the_branch_of_an_open_merge_request_is_deployed_in_an_emergency() {
     let server = GitServer::http();
     let policy = format!("{POLICY}emergency: {{ direct_push: true }}\n");
-    let mut team = team(&server, &policy);
+    let mut team = team(&server, POLICY);
+    let rule = team.commit(&[(".deploy-record.yml", &policy)], "Direct pushes are emergencies");
+    server.gitlab(|gitlab| {
+        gitlab.merge_request(139, ANN);
+        gitlab.merge(139, EVE, &rule);
+    });
     team.env.git(&["checkout", "--quiet", "-b", "change-140"]);
     let head = team.commit(&[("main.rs", "2")], "Mend it");
     server.gitlab(|gitlab| gitlab.merge_request(140, ANN).sha = head.clone());
