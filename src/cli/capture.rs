@@ -4,6 +4,7 @@ mod change;
 mod commit;
 mod deployment;
 mod gating;
+mod lacking;
 mod place;
 mod requests;
 mod said;
@@ -13,6 +14,7 @@ pub use commit::resolve;
 pub use gating::Start;
 pub use place::{Target, not_recorded, project_in};
 pub use said::SaidArgs;
+pub use told::comments;
 
 use super::context::Context;
 use super::exit::Failure;
@@ -29,6 +31,7 @@ use crate::core::state::State;
 use crate::repo::{Checkout, default_ticket_pattern};
 use change::{Comparison, with_tickets};
 use clap::Args;
+use deployment::{About, Listed, Seen};
 use regex::Regex;
 use std::cell::RefCell;
 
@@ -93,6 +96,8 @@ pub struct Delivery {
     compared: RefCell<Option<(Option<Delivered>, Comparison)>>,
     /// The number by which GitLab has this deployment.
     deployment: Option<u64>,
+    /// The newest deployments there that went well, as GitLab has them.
+    listed: Vec<Listed>,
     /// What GitLab told last: compared with what, and what came of it.
     told: RefCell<Option<(Option<Delivered>, Told)>>,
 }
@@ -174,8 +179,10 @@ impl Delivery {
         let commit_strength = if commit.as_ref().is_some_and(is_jobs_commit) { of_job } else { commit_strength };
         let is_jobs_environment = witness.as_ref().is_some_and(|witness| witness.attests_environment(&environment.name));
         let asked = ci.filter(|_| !is_other);
+        let about = if if_expired == IfExpired::GoOn { About::Happened } else { About::ToCome };
         let sha = commit.as_ref().map(|commit| &commit.sha);
-        let found = asked.map(|ci| deployment::find(&environment.name, sha, ci, ctx, settings)).transpose()?.flatten();
+        let seen = asked.map(|ci| deployment::find(&environment.name, sha, about, ci, ctx, settings)).transpose()?;
+        let Seen { found, listed } = seen.unwrap_or_default();
         let is_found = found.as_ref().is_some_and(|found| found.environment == environment.name.as_str());
         let of_environment = match (is_jobs_environment, is_found) {
             (true, _) => Strength::Attested,
@@ -218,6 +225,7 @@ impl Delivery {
             said,
             compared: RefCell::default(),
             deployment,
+            listed,
             told: RefCell::default(),
         })
     }

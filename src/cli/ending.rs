@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::exit::Failure;
+use super::recheck::recheck;
 use super::settings::Settings;
 use super::writer::LogWriter;
 use super::{result_file, view};
@@ -37,6 +38,7 @@ pub fn end_of(start: &Record, status: Status, now: Time) -> Record {
 pub fn record(ctx: &Context, writer: &LogWriter, started: Started, end: Record, keeps: Keeps) -> Result<Kept, Failure> {
     let refreshed = writer.refreshed();
     let writer = refreshed.as_ref().unwrap_or(writer);
+    let end = recheck(end, ctx, &writer.settings);
     let kept = match started {
         Started::InLog(seq) => append(writer, Record { finishes: Some(seq), ..end }, keeps),
         Started::Waiting(held) => after_its_start(ctx, writer, held, end, keeps),

@@ -58,6 +58,12 @@ impl Gitlab {
         read(response).map_err(|source| ApiError::Remote { what: call.what, source })
     }
 
+    /// Reads a file.
+    pub(super) fn get_bytes(&self, call: &Call, deadline: Deadline) -> Result<Vec<u8>, ApiError> {
+        let response = self.ask(call, &self.url(call), &Method::GET, None, deadline)?;
+        bytes(response).map_err(|source| ApiError::Remote { what: call.what, source })
+    }
+
     /// Reads a list, page by page, at most so many of them.
     pub(super) fn list<T: DeserializeOwned>(&self, call: &Call, most: u32, deadline: Deadline) -> Result<Vec<T>, ApiError> {
         let remote = |source| ApiError::Remote { what: call.what, source };
@@ -304,11 +310,15 @@ fn retry_after(response: &Response) -> Option<Duration> {
 }
 
 fn read<T: DeserializeOwned>(response: Response) -> Result<T, RemoteError> {
+    serde_json::from_slice(&bytes(response)?).map_err(|error| RemoteError::Nonsense(error.to_string()))
+}
+
+fn bytes(response: Response) -> Result<Vec<u8>, RemoteError> {
     let mut bytes = Vec::new();
     let whole = response.take(LARGEST_ANSWER + 1).read_to_end(&mut bytes);
     whole.map_err(|error| RemoteError::Broken(error.to_string()))?;
     if bytes.len() as u64 > LARGEST_ANSWER {
         return Err(RemoteError::Nonsense("it is larger than 8 MiB".to_owned()));
     }
-    serde_json::from_slice(&bytes).map_err(|error| RemoteError::Nonsense(error.to_string()))
+    Ok(bytes)
 }

@@ -8,6 +8,7 @@
 mod call;
 mod deployment;
 mod error;
+mod file;
 mod id_token;
 mod job;
 mod key_set;

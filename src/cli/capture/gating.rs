@@ -61,6 +61,7 @@ impl Delivery {
         ctx: &Context,
         settings: &Settings,
     ) -> Result<Start, RecordError> {
+        self.refuse_lacking(known, ctx, settings)?;
         let standing = self.standing(known, ctx, settings)?;
         let mut record = self.record_at(&standing, known.state(), Progress::begun(at), settings);
         if let Some(begun) = own_open.map(|signer| begun_before(&record, signer, known)).transpose()?.flatten() {
@@ -87,6 +88,7 @@ impl Delivery {
         ctx: &Context,
         settings: &Settings,
     ) -> Result<(Record, Decision), RecordError> {
+        self.refuse_lacking(known, ctx, settings)?;
         let standing = self.standing(known, ctx, settings)?;
         let mut record = self.record_at(&standing, known.state(), progress, settings);
         let decision = self.decide_at(&standing, known, ctx, settings)?;
@@ -104,6 +106,7 @@ impl Delivery {
     /// # Errors
     /// Where the log can't be read.
     pub fn decide(&self, known: &Known, ctx: &Context, settings: &Settings) -> Result<Decision, RecordError> {
+        self.refuse_lacking(known, ctx, settings)?;
         self.decide_at(&self.standing(known, ctx, settings)?, known, ctx, settings)
     }
 

@@ -83,12 +83,20 @@ impl Delivery {
 
 /// The approvals on a merge request, with what its button says where somebody may ask.
 fn approvals(iid: u64, gitlab: &Gitlab, place: requests::Place, deadline: Deadline) -> Result<Vec<Given>, ApiError> {
-    let comments: Vec<_> = gitlab.notes(iid, deadline)?.into_iter().map(comment).collect();
+    let comments = comments(iid, gitlab, deadline)?;
     let pressed = match gitlab.has_access_token() {
         true => Some(pressed(iid, gitlab, deadline)?),
         false => None,
     };
     Ok(requests::given(&comments, pressed.as_deref(), place))
+}
+
+/// The comments of a merge request, in the order of their numbers.
+///
+/// # Errors
+/// As [`ApiError`] says.
+pub fn comments(iid: u64, gitlab: &Gitlab, deadline: Deadline) -> Result<Vec<Comment>, ApiError> {
+    Ok(gitlab.notes(iid, deadline)?.into_iter().map(comment).collect())
 }
 
 fn pressed(iid: u64, gitlab: &Gitlab, deadline: Deadline) -> Result<Vec<Pressed>, ApiError> {

@@ -84,6 +84,8 @@ choice! {
         ApprovalInternal = "approval-internal",
         /// A comment that approves was edited.
         ApprovalEdited = "approval-edited",
+        /// A comment that approved was deleted while the deployment ran.
+        ApprovalGone = "approval-gone",
         /// A comment that approves has a time that does not fit those around it.
         ApprovalBackdated = "approval-backdated",
         /// The merge request was changed after an approval of it.

@@ -443,7 +443,7 @@ shape! {
         sha256: Option<Digest>,
         /// The commit that it is bound to.
         commit: Option<CommitId>,
-        /// Merge requests that it covers.
+        /// Merge requests that it covers, the one in which it stands first.
         covers: Vec<u64>,
         /// Whether it was given before the start.
         before_start: Option<bool>,
