@@ -6,8 +6,12 @@ use crate::ci::CiFacts;
 use crate::gitlab::{Gitlab, Tokens};
 use crate::repo::Checkout;
 use std::sync::Arc;
+use std::time::Duration;
 use url::Url;
 use zeroize::Zeroizing;
+
+/// How long GitLab is asked in one run at most, all requests together.
+const LONGEST: Duration = Duration::from_secs(40);
 
 /// The API of the job's GitLab; outside of a job, that of `origin`, where there is an access token for it. An access token that is
 /// meant for a log on another server is not sent here.
@@ -24,7 +28,9 @@ pub fn gitlab(ctx: &Context, ci: Option<&CiFacts>, checkout: Option<&Checkout>, 
         return None;
     }
     let ui = Arc::clone(&ctx.ui);
-    Some(Gitlab::new(ctx.http(), &server, &project, Tokens { job, access }, Box::new(move |line| ui.verbose(line))))
+    let budget = LONGEST.min(ctx.global.timeout / 2);
+    let tell = Box::new(move |line: &str| ui.verbose(line));
+    Some(Gitlab::new(ctx.http(), &server, &project, Tokens { job, access }, budget, tell))
 }
 
 /// Server and project path of `origin`. By SSH, the server is taken to be at the same host by HTTPS.

@@ -12,6 +12,7 @@ mod told;
 
 pub use commit::resolve;
 pub use gating::Start;
+pub use lacking::refuse_lacking;
 pub use place::{Target, not_recorded, project_in};
 pub use said::SaidArgs;
 pub use told::comments;

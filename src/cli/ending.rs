@@ -1,5 +1,6 @@
 //! How a deployment ended: the second half of `run`, and all of `finish`.
 
+use super::capture::refuse_lacking;
 use super::context::Context;
 use super::exit::Failure;
 use super::recheck::recheck;
@@ -147,6 +148,8 @@ fn append_start(ctx: &Context, writer: &LogWriter, claim: &Claim) -> Result<Stan
         return Err(refusal);
     }
     let recorder = writer.recorder();
+    // what a rewound log refused a moment ago does not come in by the back door
+    refuse_lacking(claim.record(), &recorder.known(writer.deadline())?, ctx, &writer.settings)?;
     let seq = match recorder.replay(claim, writer.deadline())? {
         Appended::New(receipt) => {
             view::announce(ctx, &receipt, &writer.settings);

@@ -55,13 +55,13 @@ impl Gitlab {
     /// Reads one thing.
     pub(super) fn get<T: DeserializeOwned>(&self, call: &Call, deadline: Deadline) -> Result<T, ApiError> {
         let response = self.ask(call, &self.url(call), &Method::GET, None, deadline)?;
-        read(response).map_err(|source| ApiError::Remote { what: call.what, source })
+        self.read(response).map_err(|source| ApiError::Remote { what: call.what, source })
     }
 
     /// Reads a file.
     pub(super) fn get_bytes(&self, call: &Call, deadline: Deadline) -> Result<Vec<u8>, ApiError> {
         let response = self.ask(call, &self.url(call), &Method::GET, None, deadline)?;
-        bytes(response).map_err(|source| ApiError::Remote { what: call.what, source })
+        self.bytes(response).map_err(|source| ApiError::Remote { what: call.what, source })
     }
 
     /// Reads a list, page by page, at most so many of them.
@@ -74,7 +74,7 @@ impl Gitlab {
         for page in 1..=most {
             let response = self.ask(call, &url, &Method::GET, None, deadline)?;
             let next = Next::of(response.headers());
-            let items: Vec<T> = read(response).map_err(remote)?;
+            let items: Vec<T> = self.read(response).map_err(remote)?;
             let is_full = items.len() >= PER_PAGE;
             all.extend(items);
             url = match next {
@@ -97,7 +97,7 @@ impl Gitlab {
         deadline: Deadline,
     ) -> Result<T, ApiError> {
         let response = self.ask(call, &self.url(call), method, Some(body), deadline)?;
-        read(response).map_err(|source| ApiError::Remote { what: call.what, source })
+        self.read(response).map_err(|source| ApiError::Remote { what: call.what, source })
     }
 
     /// Makes a call with the tokens that it takes, one after the other, until GitLab answers.
@@ -165,6 +165,7 @@ impl Gitlab {
             if !is_worth_it || wait > LONGEST_WAIT || deadline.remaining() <= wait {
                 return Err(remote(problem));
             }
+            self.spend(wait);
             std::thread::sleep(wait);
         }
     }
@@ -237,10 +238,32 @@ impl Gitlab {
             None => Vec::new(),
         };
         self.count.fetch_add(1, Ordering::Relaxed);
+        let left = self.budget.saturating_sub(Duration::from_millis(self.spent.load(Ordering::Relaxed)));
         let begun = Instant::now();
-        let answer = self.http.send(method.clone(), url, headers, bytes, deadline);
+        let answer = self.http.send(method.clone(), url, headers, bytes, deadline.at_most(left));
+        self.spend(begun.elapsed());
         (self.tell)(&line(method, &url[self.api.len().min(url.len())..], begun.elapsed(), &answer));
         answer
+    }
+
+    fn read<T: DeserializeOwned>(&self, response: Response) -> Result<T, RemoteError> {
+        serde_json::from_slice(&self.bytes(response)?).map_err(|error| RemoteError::Nonsense(error.to_string()))
+    }
+
+    fn bytes(&self, response: Response) -> Result<Vec<u8>, RemoteError> {
+        let begun = Instant::now();
+        let mut bytes = Vec::new();
+        let whole = response.take(LARGEST_ANSWER + 1).read_to_end(&mut bytes);
+        self.spend(begun.elapsed());
+        whole.map_err(|error| RemoteError::Broken(error.to_string()))?;
+        if bytes.len() as u64 > LARGEST_ANSWER {
+            return Err(RemoteError::Nonsense("it is larger than 8 MiB".to_owned()));
+        }
+        Ok(bytes)
+    }
+
+    fn spend(&self, time: Duration) {
+        self.spent.fetch_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 }
 
@@ -307,18 +330,4 @@ fn with_page(call: &Call, page: u32, gitlab: &Gitlab) -> String {
 fn retry_after(response: &Response) -> Option<Duration> {
     let seconds = response.headers().get("retry-after")?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds))
-}
-
-fn read<T: DeserializeOwned>(response: Response) -> Result<T, RemoteError> {
-    serde_json::from_slice(&bytes(response)?).map_err(|error| RemoteError::Nonsense(error.to_string()))
-}
-
-fn bytes(response: Response) -> Result<Vec<u8>, RemoteError> {
-    let mut bytes = Vec::new();
-    let whole = response.take(LARGEST_ANSWER + 1).read_to_end(&mut bytes);
-    whole.map_err(|error| RemoteError::Broken(error.to_string()))?;
-    if bytes.len() as u64 > LARGEST_ANSWER {
-        return Err(RemoteError::Nonsense("it is larger than 8 MiB".to_owned()));
-    }
-    Ok(bytes)
 }

@@ -62,7 +62,7 @@ fn a_rewound_log_is_noticed_and_not_gone_on_with() {
     team.deploy("1.0", &["--reason", "logins are slow"]).expect(0).says("SPOOLED");
     // whoever breaks the glass goes on, on record
     team.env.git(&["checkout", "--quiet", "main"]);
-    team.next_job();
+    team.push();
     team.deploy("1.3", &["--break-glass", "the site is down"]).expect(0).says("SPOOLED");
     move_log(&team, &newest);
     team.check(0, &[]);

@@ -100,6 +100,14 @@ pub(super) fn find(
     Ok(Seen { found, listed: good })
 }
 
+/// The newest deployments there that went well, as far as GitLab tells, in a job.
+pub(super) fn that_went_well(environment: &Name, ctx: &Context, settings: &Settings) -> Vec<Listed> {
+    let is_job = settings.ci.is_some() && !settings.is_stale;
+    let Some(gitlab) = settings.gitlab.as_deref().filter(|_| is_job) else { return Vec::new() };
+    let deadline = Deadline::after(LONGEST.min(ctx.global.timeout / 4));
+    listed(Some(environment.as_str()), None, gitlab, deadline, ctx).iter().filter_map(went_well).collect()
+}
+
 fn went_well(deployment: &Deployment) -> Option<Listed> {
     let job = deployment.deployable.as_ref().filter(|_| deployment.status == "success")?;
     Some(Listed {

@@ -136,12 +136,13 @@ impl<'a> Judge<'a> {
             let given = match &host.approvals {
                 Approvals::Read(given) => given.as_slice(),
                 Approvals::NotRead => &[],
-                Approvals::Unknown { because, advice } if host.iid == target.iid => {
-                    let message = format!("the approvals of !{} can't be told: {because}", host.iid);
-                    near.push(Finding::new(Code::ApprovalNotTold, Effect::Refuses, message).advising(advice.clone()));
+                Approvals::Unknown(unknown) if host.iid == target.iid => {
+                    let message = format!("the approvals of !{} can't be told: {}", host.iid, unknown.because);
+                    let finding = Finding::new(Code::ApprovalNotTold, Effect::Refuses, message);
+                    near.push(finding.advising(unknown.advice.clone()));
                     &[]
                 }
-                Approvals::Unknown { .. } => &[],
+                Approvals::Unknown(_) => &[],
             };
             for given in given {
                 match self.judge(given, host, target) {

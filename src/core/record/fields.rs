@@ -435,7 +435,8 @@ shape! {
         url: Option<Link>,
         /// GitLab's number for the comment.
         note_id: Option<u64>,
-        /// Digest of `note` as it stands here.
+        /// Digest of the approval's whole text where it stands, without blank ends and with `\n` as line ends; also of what was
+        /// redacted or cut in `note`.
         note_sha256: Option<Digest>,
         /// Number of a signed approval.
         seq: Option<u64>,
