@@ -16,7 +16,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-const FILE: &str = "openapi_v2.subset.yaml";
+/// The part of it that matters here, or the whole.
+const FILES: [&str; 2] = ["openapi_v2.subset.yaml", "openapi_v2.yaml"];
 
 /// The description, as far as it is used.
 #[derive(Deserialize)]
@@ -87,11 +88,14 @@ pub fn folder() -> PathBuf {
 }
 
 impl Description {
+    /// Reads it from a folder; `None` where it is not there.
+    ///
     /// # Panics
     /// If the file is there and is not a description.
-    fn read(folder: &Path) -> Option<Description> {
-        let text = std::fs::read_to_string(folder.join(FILE)).ok()?;
-        Some(serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{FILE}: {error}")))
+    pub fn read(folder: &Path) -> Option<Description> {
+        let file = FILES.iter().map(|name| folder.join(name)).find(|file| file.is_file())?;
+        let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        Some(serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display())))
     }
 
     /// Whether GitLab takes this request: its path below `/api/v4`, its parameters.

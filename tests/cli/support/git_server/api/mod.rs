@@ -38,7 +38,7 @@ pub use state::{Gitlab, Project};
 pub use users::User;
 
 use super::http::{Head, Response};
-use super::{Shared, lock};
+use super::{GitServer, Request, Shared, Step, lock};
 use call::{Answer, Call, message};
 use description::Description;
 use endpoints::{Endpoint, JobTokens};
@@ -47,6 +47,29 @@ use token::Caller;
 
 /// Where the API is.
 pub const ROOT: &str = "/api/v4";
+
+impl GitServer {
+    /// Sets what the API tells of the job whose token asks.
+    pub fn set_job(&self, job: serde_json::Value) {
+        self.gitlab(|gitlab| gitlab.job = Some(job));
+    }
+
+    /// What GitLab remembers behind its REST API, to look at and to change; requests wait meanwhile.
+    pub fn gitlab<R>(&self, look: impl FnOnce(&mut Gitlab) -> R) -> R {
+        look(&mut lock(&self.shared.gitlab))
+    }
+
+    /// What requests or answers of the API did that GitLab's don't do. Once it has been taken, the server can be dropped in peace.
+    pub fn violations(&self) -> Vec<String> {
+        std::mem::take(&mut *lock(&self.shared.violations))
+    }
+
+    /// All requests of the REST API so far, in the order in which their heads arrived.
+    pub fn api_requests(&self) -> Vec<Request> {
+        let requests = self.shared.log.requests().into_iter();
+        requests.filter(|request| request.step == Some(Step::Api)).collect()
+    }
+}
 
 /// Whether the request has a token that is accepted, of a job or of a user.
 pub fn is_known(shared: &Shared, head: &Head) -> bool {

@@ -135,6 +135,17 @@ fn finds_what_is_wrong_with_an_answer() {
     judge(description.check_answer("GET", "/projects/42/merge_requests/7/notes", &note), "no field `web_url`");
 }
 
+#[test]
+fn it_is_read_from_a_folder_where_it_is_there() {
+    let folder = tempfile::TempDir::new().unwrap();
+    assert!(Description::read(folder.path()).is_none());
+    std::fs::write(folder.path().join("openapi_v2.yaml"), SMALL).unwrap();
+    let description = Description::read(folder.path()).unwrap();
+    judge(description.check_request(&head("GET", "/api/v4/projects/42/boats/7", ""), "/projects/42/boats/7", b""), "");
+    std::fs::write(folder.path().join("openapi_v2.yaml"), "paths: 7").unwrap();
+    assert!(catch_unwind(|| Description::read(folder.path())).is_err());
+}
+
 /// Whether the test can say something: on a machine without the description it can't.
 fn is_at_hand() -> bool {
     let is_at_hand = description::at_hand().is_some();
