@@ -116,6 +116,11 @@ impl<'a> Visit<'a> {
         if self.step == Some(Step::Push) {
             self.shared.log.set_push(self.place, &body);
         }
+        if self.step == Some(Step::Api)
+            && let Err(response) = api::check(self.shared, &self.head, &body)
+        {
+            return self.send(&response, reader);
+        }
         match self.failure {
             Some(Failure::CutBefore) => Ok(ControlFlow::Break(())),
             Some(Failure::Hang) => {
@@ -138,6 +143,10 @@ impl<'a> Visit<'a> {
             Some(Failure::StatusAfter(status)) => Response::text(status, "not by us"),
             _ => response,
         };
+        self.send(&response, reader)
+    }
+
+    fn send(&self, response: &Response, reader: &mut Reader) -> io::Result<ControlFlow<()>> {
         self.shared.log.set_answer(self.place, response.status, &response.body);
         let bytes = response.to_bytes();
         if self.failure == Some(Failure::CutResponse) {

@@ -82,7 +82,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     endpoint("GET", "/projects/:id/merge_requests", Newer, merge_requests::FILTERS, merge_requests::list),
     endpoint("GET", "/projects/:id/merge_requests/:merge_request_iid", Newer, "", merge_requests::show),
     endpoint("GET", "/projects/:id/merge_requests/:merge_request_iid/approvals", Never, "", approvals::show),
-    endpoint("GET", "/projects/:id/merge_requests/:merge_request_iid/notes", Newer, "order_by sort page per_page", notes::list),
+    endpoint("GET", "/projects/:id/merge_requests/:merge_request_iid/notes", Newer, "order_by sort activity_filter page per_page", notes::list),
     endpoint("POST", "/projects/:id/merge_requests/:merge_request_iid/notes", Never, "body internal", notes::create),
     endpoint("GET", "/projects/:id/merge_requests/:merge_request_iid/notes/:note_id", Newer, "", notes::show),
     endpoint("PUT", "/projects/:id/merge_requests/:merge_request_iid/notes/:note_id", Never, "body", notes::update),

@@ -31,7 +31,8 @@ pub struct Gitlab {
     pub releases: Vec<Release>,
     /// By how much the time of what happens now is off.
     pub clock_offset: TimeDelta,
-    /// Whether a job's token may read commits, merge requests and their notes, as since about GitLab 18.
+    /// Whether a job's token may read commits, merge requests and their notes, as since about GitLab 18; before, commits and merge
+    /// requests are not there for it (404), and for notes it is no token (401).
     pub job_token_reads_merge_requests: bool,
     /// Whether it is the tier Premium; else Free.
     pub is_premium: bool,
