@@ -1,6 +1,7 @@
 //! Approvals that stand in GitLab: comments and buttons of merge requests.
 
 mod near_misses;
+mod servers;
 mod story;
 
 use crate::gate::rig::Team;
