@@ -271,14 +271,14 @@ fn credentials(head: &Head) -> Option<(String, String)> {
 }
 
 fn access(shared: &Shared, user: &str, token: &str) -> Option<Access> {
-    if !matches!(user, "gitlab-ci-token" | "oauth2") {
-        None
-    } else if token == shared.job_token {
+    let is_job = matches!(user, "gitlab-ci-token" | "oauth2");
+    if is_job && token == shared.job_token {
         Some(Access::Write)
-    } else if token == shared.read_only_token {
+    } else if is_job && token == shared.read_only_token {
         Some(Access::Read)
     } else {
-        None
+        let may_push = lock(&shared.gitlab).may_push(token)?;
+        Some(if may_push { Access::Write } else { Access::Read })
     }
 }
 

@@ -68,6 +68,15 @@ impl Gitlab {
         self.access_tokens.retain(|token| token.secret != secret);
     }
 
+    /// Whether an access token, as git's password, may push; `None` where it may not even fetch. Pushing takes a Developer.
+    pub(in super::super) fn may_push(&self, secret: &str) -> Option<bool> {
+        let token = self.access_tokens.iter().find(|known| known.secret == secret)?;
+        let has = |wanted: &[&str]| token.scopes.iter().any(|scope| wanted.contains(&scope.as_str()));
+        let user = self.find_user(token.user)?;
+        let may_fetch = has(&["api", "read_repository", "write_repository"]) && user.state == "active";
+        may_fetch.then(|| has(&["api", "write_repository"]) && self.level(token.user) >= 30)
+    }
+
     /// Whose token it is.
     ///
     /// # Errors
