@@ -150,7 +150,7 @@ impl Gitlab {
         loop {
             tries += 1;
             let (problem, wait) = match self.send(url, token, method, body, deadline) {
-                Ok(response) if matches!(response.status().as_u16(), 403 | 404) => return Err(untold(call, token, response)),
+                Ok(response) if is_turned_down(&response, call, token) => return Err(untold(call, token, response)),
                 Ok(response) => {
                     let wait = retry_after(&response);
                     match expect_success(response) {
@@ -283,6 +283,16 @@ fn line(method: &Method, path: &str, took: Duration, answer: &Result<Response, R
 /// Whether the server certainly did nothing: no connection came about, or it turned the request down before it looked at it.
 fn was_not_done(problem: &RemoteError) -> bool {
     matches!(problem, RemoteError::Connect(_) | RemoteError::Status { code: 429, .. })
+}
+
+/// Whether the answer says that this token may not, or that there is no such thing. Where GitLab looks for a user before anything
+/// else, a job's token that it does not take there gets 401, as an unknown one does.
+fn is_turned_down(response: &Response, call: &Call, token: Token) -> bool {
+    match response.status().as_u16() {
+        403 | 404 => true,
+        401 => token == Token::Job && call.tokens == EITHER,
+        _ => false,
+    }
 }
 
 fn untold(call: &Call, token: Token, response: Response) -> ApiError {

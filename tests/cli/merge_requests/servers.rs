@@ -24,7 +24,7 @@ fn an_old_gitlab_is_named_with_what_helps() {
     // an access token reads what the job's token may not
     let token = server.gitlab(|gitlab| {
         gitlab.member(CHEN, 30);
-        gitlab.access_token(CHEN, &["read_api"])
+        gitlab.access_token(CHEN, &["read_api", "write_repository"])
     });
     team.env.set("DEPLOY_RECORD_TOKEN", &token);
     let record_log = team.run(&["check", "-e", "production", "-v"]);
@@ -32,7 +32,7 @@ fn an_old_gitlab_is_named_with_what_helps() {
     assert!(!record_log.stderr.contains(&token), "{}", record_log.stderr);
     // one that has expired says so
     server.gitlab(|gitlab| gitlab.revoke(&token));
-    team.run(&["check", "-e", "production"]).expect(1).says("expired, was revoked");
+    team.run(&["check", "-e", "production"]).expect(3).says("wrong, expired, or missing");
 }
 
 #[test]
@@ -42,10 +42,12 @@ fn a_token_that_lacks_the_scope_is_told_which() {
     server.gitlab(|gitlab| gitlab.job_token_reads_merge_requests = false);
     let token = server.gitlab(|gitlab| {
         gitlab.member(CHEN, 30);
-        gitlab.access_token(CHEN, &["read_registry"])
+        gitlab.access_token(CHEN, &["write_repository"])
     });
     team.env.set("DEPLOY_RECORD_TOKEN", &token);
-    team.run(&["check", "-e", "production"]).expect(1).says("lacks the scope `read_api`");
+    team.run(&["check", "-e", "production"])
+        .expect(1)
+        .says("lacks a scope; make one with the scopes `read_api` and `write_repository`");
 }
 
 /// What stands between the client and GitLab's answer.
@@ -120,7 +122,7 @@ fn a_renamed_project_is_followed_on_the_same_server_only() {
         let failure = Failure::RedirectTo(format!("{}/api/v4/projects/42/merge_requests", elsewhere.url()));
         server.inject(Fault { step: Step::ApiCall(call), failure, times: usize::MAX });
         let check = team.run(&["check", "-e", "production"]);
-        check.expect(1).says("redirects to");
+        check.expect(1).shows("redirects to");
         server.clear_faults();
     }
     assert!(elsewhere.api_requests().is_empty());
