@@ -2,6 +2,8 @@
 
 mod given;
 mod note;
+#[cfg(test)]
+mod tests;
 
 pub use given::{Comment, Given, Place, Pressed, given, page_of};
 
