@@ -40,9 +40,9 @@ impl Witness {
         self.claims.as_ref().and_then(|claims| claims.environment.as_deref()) == Some(name.as_str())
     }
 
-    /// Whether GitLab signed that the branch or tag is not protected, whatever the variable says.
-    pub fn is_unprotected(&self) -> bool {
-        self.claims.as_ref().is_some_and(|claims| claims.is_protected == Some(false))
+    /// Whether GitLab signed that the branch or tag is protected, or is not; `None` where it signed neither.
+    pub fn is_protected(&self) -> Option<bool> {
+        self.claims.as_ref().and_then(|claims| claims.is_protected)
     }
 
     /// The job as its variables tell of it, with what GitLab signed.

@@ -15,6 +15,7 @@ mod key_set;
 mod link;
 mod merge_request;
 mod note;
+mod reference;
 mod user;
 
 pub use deployment::{Deployment, DeploymentApproval};
@@ -23,6 +24,7 @@ pub use id_token::{AUDIENCE, Claims, IdTokenError, JobVariables, KeySet, verify 
 pub use job::Job;
 pub use merge_request::{Approvals, ApprovedBy, MergeRequest};
 pub use note::Note;
+pub use reference::ReferenceKind;
 pub use user::{Member, User};
 
 use crate::http::Http;

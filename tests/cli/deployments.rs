@@ -208,3 +208,36 @@ fn approvers_of_a_protected_environment_are_heard() {
     });
     assert!(codes(&team.check(1, &[])).contains(&"deployment-rejected"));
 }
+
+#[test]
+fn a_variable_does_not_protect_a_branch() {
+    let server = GitServer::http();
+    let mut team = team(&server, POLICY);
+    merged(&mut team, &server, 120, "main.rs");
+    server.gitlab(|gitlab| gitlab.project.unprotected.push("main".to_owned()));
+    team.deploy("1.1", &[]).expect(2).says("GitLab says that this branch or tag is not protected");
+    let record = ["record", "-e", "production", "--version", "1.1", "--status", "success"];
+    team.run(&record).expect(2).says("not protected");
+    // a branch whose name begins like it is another one
+    server.gitlab(|gitlab| gitlab.project.unprotected = vec!["mai".to_owned(), "main2".to_owned()]);
+    team.deploy("1.1", &[]).expect(0);
+    // of a tag pipeline it is the tag that counts
+    team.env.git(&["tag", "v2"]);
+    team.env.git(&["push", "--quiet", &team.log.display().to_string(), "v2"]);
+    team.env.unset("CI_COMMIT_BRANCH");
+    team.env.set("CI_COMMIT_TAG", "v2");
+    server.gitlab(|gitlab| gitlab.project.unprotected = vec!["v2".to_owned()]);
+    team.deploy("v2", &[]).expect(2).says("not protected");
+}
+
+#[test]
+fn a_freeze_that_is_set_in_gitlab_counts() {
+    let server = GitServer::http();
+    let mut team = team(&server, POLICY);
+    merged(&mut team, &server, 120, "main.rs");
+    team.env.set("CI_DEPLOY_FREEZE", "true");
+    assert!(codes(&team.check(1, &[])).contains(&"freeze"));
+    team.check(0, &["--break-glass", "the site is down"]);
+    team.env.set("CI_DEPLOY_FREEZE", "false");
+    team.check(0, &[]);
+}

@@ -56,7 +56,7 @@ pub(super) struct Found {
 
 /// What a job does with a deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum About {
+pub(super) enum Subject {
     /// It makes it, or asks whether it may be made.
     ToCome,
     /// It may be about another job's, which it only records.
@@ -70,7 +70,7 @@ pub(super) enum About {
 pub(super) fn find(
     environment: &Name,
     sha: Option<&CommitId>,
-    about: About,
+    subject: Subject,
     ci: &CiFacts,
     ctx: &Context,
     settings: &Settings,
@@ -95,7 +95,7 @@ pub(super) fn find(
         let is_here = pipeline.is_some_and(|pipeline| Some(pipeline.id) == ci.job.pipeline_id);
         is_here && Some(deployment.sha.as_str()) == sha.map(CommitId::as_str) && BEGUN.contains(&deployment.status.as_str())
     };
-    let of_another = there.iter().filter(|_| about == About::Happened).find(is_of_it);
+    let of_another = there.iter().filter(|_| subject == Subject::Happened).find(is_of_it);
     let found = of_another.and_then(|deployment| of_another_job(deployment, ci));
     Ok(Seen { found, listed: good })
 }

@@ -143,7 +143,8 @@ impl Delivery {
             _ => Direction::Unknown,
         };
         let log = LogFacts::Unreachable { because: because.to_owned(), direction };
-        self.ask(&self.key(None), &change, &log, &Told::default(), ctx, settings)
+        let told = Told { is_frozen: is_frozen(settings), ..Told::default() };
+        self.ask(&self.key(None), &change, &log, &told, ctx, settings)
     }
 
     /// Its place in a log with this state.
@@ -230,7 +231,8 @@ impl Delivery {
         match &*known {
             Some((same, told)) if same.as_ref() == previous => told.clone(),
             _ => {
-                let told = Told { requests: self.requests(comparison, ctx, settings), ..Told::default() };
+                let requests = self.requests(comparison, ctx, settings);
+                let told = Told { requests, is_frozen: is_frozen(settings), ..Told::default() };
                 *known = Some((previous.cloned(), told.clone()));
                 told
             }
@@ -422,6 +424,11 @@ fn findings(decision: &Decision) -> Vec<Finding> {
         Some(Finding { code: line(finding.code.as_str())?, message: line(&finding.message)?, newer: Default::default() })
     };
     decision.findings.iter().filter(is_said).filter_map(finding).collect()
+}
+
+/// Whether GitLab says by its variable that a freeze period of its own is on; a team without a policy goes by what it does with that.
+fn is_frozen(settings: &Settings) -> bool {
+    settings.config.rules.are_written && settings.ci.as_ref().is_some_and(|ci| ci.is_frozen)
 }
 
 fn is_missing(decision: &Decision) -> bool {

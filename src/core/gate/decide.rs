@@ -143,10 +143,11 @@ impl Gate<'_> {
     }
 
     fn look_at_freezes(&mut self) {
-        let (now, environment) = (self.facts.now, self.facts.environment);
-        let rules = self.rules;
-        for freeze in rules.freezes.iter().filter(|freeze| freeze.is_on(now, environment, &rules.calendar)) {
-            let message = format!("a freeze is on: {freeze} {}", rules.calendar.zone);
+        let (now, environment, calendar) = (self.facts.now, self.facts.environment, &self.rules.calendar);
+        let on = self.rules.freezes.iter().filter(|freeze| freeze.is_on(now, environment, calendar));
+        let by_policy = on.map(|freeze| format!("a freeze is on: {freeze} {}", calendar.zone));
+        let by_gitlab = self.facts.told.is_frozen.then(|| "a freeze period that is set in GitLab is on".to_owned());
+        for message in by_policy.chain(by_gitlab).collect::<Vec<_>>() {
             if self.is_emergency && self.goes_forward() {
                 self.facts.emergency_reason().into_iter().for_each(|reason| self.override_rule(Code::Freeze, reason));
                 self.find(Code::Freeze, Effect::Overridden, message);

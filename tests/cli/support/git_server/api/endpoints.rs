@@ -3,7 +3,8 @@
 use super::call::{Answer, Call};
 use super::state::Gitlab;
 use super::{
-    approvals, commits, deployments, environments, issues, job, members, merge_requests, notes, project, releases, users,
+    approvals, commits, deployments, environments, issues, job, members, merge_requests, notes, project, references, releases,
+    users,
 };
 
 /// Whether an endpoint takes the token of a job (docs.gitlab.com/ci/jobs/ci_job_token, "Job token access").
@@ -76,6 +77,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
 
     endpoint("GET", "/projects/:id", Never, "", project::show),
     endpoint("GET", "/projects/:id/repository/files/:file_path/raw", Always, "ref", project::raw_file),
+    endpoint("GET", "/projects/:id/repository/branches", Newer, "search page per_page", references::branches),
+    endpoint("GET", "/projects/:id/repository/tags", Newer, "search order_by sort page per_page", references::tags),
     endpoint("GET", "/projects/:id/repository/commits/:sha", Newer, "stats", commits::show),
     endpoint("GET", "/projects/:id/repository/commits/:sha/merge_requests", Newer, "state page per_page", commits::merge_requests),
 

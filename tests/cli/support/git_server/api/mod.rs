@@ -21,6 +21,7 @@ mod merge_requests;
 mod notes;
 mod paging;
 mod project;
+mod references;
 mod releases;
 mod state;
 mod token;

@@ -62,6 +62,8 @@ pub struct Project {
     pub former_paths: Vec<String>,
     /// Tags, by name or with `*` at the end, that only Maintainers may create.
     pub protected_tags: Vec<String>,
+    /// Branches and tags that are not protected; all others are.
+    pub unprotected: Vec<String>,
     /// The bare repository.
     pub repository: PathBuf,
     pub(super) url: String,
@@ -74,6 +76,7 @@ impl Gitlab {
             path: "grp/app".to_owned(),
             former_paths: Vec::new(),
             protected_tags: Vec::new(),
+            unprotected: Vec::new(),
             repository,
             url: url.to_owned(),
         };
