@@ -69,8 +69,6 @@ fn rules(rules: &Rules, environment: &Name) -> Rows {
         ApprovalFor::Sensitive => "sensitive deployments and emergencies",
         ApprovalFor::Always => "all deployments",
     };
-    let approvers: Vec<_> = approval.approvers.iter().map(Name::as_str).collect();
-    let approvers = if approvers.is_empty() { "anybody whom the trust root names".to_owned() } else { approvers.join(", ") };
     let four_eyes = match approval.four_eyes {
         FourEyes::Before => "another person approves beforehand",
         FourEyes::After => "another person reviews afterwards",
@@ -80,18 +78,46 @@ fn rules(rules: &Rules, environment: &Name) -> Rows {
         Overdue::Warn => "which is only said when it is overdue",
         Overdue::Refuse => "and nothing but emergencies goes forward while it is overdue",
     };
+    let kinds: Vec<_> = approval.accept.iter().map(|source| source.as_str()).collect();
     let watched: Vec<_> = rules.sensitive.iter().map(|sensitive| sensitive.name.clone()).collect();
+    let holidays: Vec<_> = rules.calendar.holidays.iter().map(ToString::to_string).collect();
     let freezes: Vec<_> = rules.freezes.iter().map(|freeze| format!("{freeze} {}", rules.calendar.zone)).collect();
     let rows = vec![
         ("asks", format!("{asks}, for an approval")),
-        ("approvers", approvers),
+        ("approvers", approvers(approval)),
+        ("kinds", kinds.join(", ")),
         ("four eyes", four_eyes.to_owned()),
         ("counts for", counts_for(approval)),
         ("watches", watched.join(", ")),
+        ("emergencies", emergencies(rules)),
         ("review", format!("within {}, {overdue}", rules.follow_up.within)),
         ("freezes", freezes.join("\n")),
+        ("holidays", holidays.join(", ")),
     ];
     rows.into_iter().filter(|(_, text)| !text.is_empty()).collect()
+}
+
+/// `chen, dana, and members of acme/leads; with the role maintainer or more`
+fn approvers(approval: &ApprovalRules) -> String {
+    let names = approval.approvers.iter().map(ToString::to_string);
+    let groups = approval.groups.iter().map(|group| format!("members of {group}"));
+    let who: Vec<_> = names.chain(groups).collect();
+    let who = match (who.is_empty(), approval.minimum_access) {
+        (false, _) => who.join(", "),
+        (true, Some(_)) => "members of the project".to_owned(),
+        (true, None) => "anybody whom the trust root names".to_owned(),
+    };
+    let role = approval.minimum_access.map(|role| format!("; with the role {role} or more")).unwrap_or_default();
+    format!("{who}{role}")
+}
+
+/// What makes an emergency, besides those who say so.
+fn emergencies(rules: &Rules) -> String {
+    let emergency = &rules.emergency;
+    let branches = emergency.branches.iter().map(|pattern| format!("branch {pattern}"));
+    let labels = emergency.labels.iter().map(|label| format!("label {label}"));
+    let push = emergency.direct_push.then(|| "a commit without a merged merge request".to_owned());
+    branches.chain(labels).chain(push).collect::<Vec<_>>().join(", ")
 }
 
 /// `7 days; in an emergency, 24 hours`

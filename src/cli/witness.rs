@@ -102,6 +102,7 @@ fn refuse_contradictions(ci: &CiFacts, job: &Job) -> Result<(), Failure> {
     let named = |is_it: bool| if is_it { job.reference.clone() } else { format!("{kind} {}", job.reference) };
     let said = [
         ("CI_JOB_ID", number(ci.job.id), job.id.to_string()),
+        ("CI_JOB_NAME", ci.job.name.as_ref().map(ToString::to_string), job.name.clone()),
         ("CI_PROJECT_ID", number(ci.project.id), job.pipeline.project_id.to_string()),
         ("CI_PIPELINE_ID", number(ci.job.pipeline_id), job.pipeline.id.to_string()),
         ("CI_COMMIT_SHA", Some(ci.sha.to_string()), job.commit.id.clone()),

@@ -37,6 +37,7 @@ fn a_variable_that_says_otherwise_is_refused_with_both_values() {
         ("CI_COMMIT_SHA", other.as_str(), sha.as_str()),
         ("CI_PIPELINE_ID", "575", "574"),
         ("CI_JOB_ID", "303", "302"),
+        ("CI_JOB_NAME", "migrate", "deploy"),
         ("CI_PROJECT_ID", "43", "42"),
         ("CI_COMMIT_BRANCH", "hotfix/pay", "main"),
     ] {

@@ -84,9 +84,10 @@ impl Delivery {
 /// The approvals on a merge request, with what its button says where somebody may ask.
 fn approvals(iid: u64, gitlab: &Gitlab, place: requests::Place, deadline: Deadline) -> Result<Vec<Given>, ApiError> {
     let comments = comments(iid, gitlab, deadline)?;
-    let pressed = match gitlab.has_access_token() {
-        true => Some(pressed(iid, gitlab, deadline)?),
-        false => None,
+    // the token may be another project's: then GitLab's own comments are all that there is, as without one
+    let pressed = match gitlab.has_access_token().then(|| pressed(iid, gitlab, deadline)).transpose() {
+        Err(error) if error.is_untold() => None,
+        pressed => pressed?,
     };
     Ok(requests::given(&comments, pressed.as_deref(), place))
 }
