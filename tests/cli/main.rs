@@ -8,6 +8,7 @@ mod capture;
 mod credentials;
 mod docs;
 mod faults;
+mod follow_up;
 mod gate;
 mod guards;
 mod hardship;
