@@ -14,17 +14,25 @@ sensitive:
 emergency: { follow_up: { issue: true, assignee: dana } }
 approval: { approvers: [dana, chen] }
 people: { ann: { git: ["ann@acme.example"] } }
-time_zone: Pacific/Kiritimati
+time_zone: Pacific/Honolulu
 "#;
 
 const CREATE: Step = Step::ApiCall("POST /api/v4/projects/42/issues");
 const SEARCH: Step = Step::ApiCall("GET /api/v4/projects/42/issues");
+const FINISH: [&str; 5] = ["finish", "-e", "production", "--status", "success"];
 const GLASS: [&str; 2] = ["--break-glass", "nobody answers"];
 
-/// A job of ann's on that server, with an access token of dana's, and one deployment behind it.
+/// The project's own account, whose access token the job has.
+const BOT: u64 = 60;
+
+/// A job of ann's on that server, with an access token of the project, and one deployment behind it.
 fn team(server: &GitServer, policy: &str) -> Team {
     let mut team = Team::job(server, policy);
-    let token = server.gitlab(|gitlab| gitlab.access_token(DANA, &["api"]));
+    let token = server.gitlab(|gitlab| {
+        gitlab.user(BOT, "project_42_bot_0a1b");
+        gitlab.member(BOT, 40);
+        gitlab.access_token(BOT, &["api"])
+    });
     team.env.set("DEPLOY_RECORD_TOKEN", &token);
     team.deploy("1.0", &[]).expect(0);
     team.commit(&[("billing/tax.rs", "1")], "Round half up");
@@ -76,22 +84,22 @@ fn a_deployment_that_owes_a_review_gets_an_issue() {
     let issue = only(&server);
     let seq = start["seq"].as_u64().expect("a number");
     assert_eq!(issue.title, format!("Review the emergency deployment of 1.1 to production (record {seq})"));
-    assert_eq!((issue.author, issue.assignees), (DANA, vec![DANA]));
+    assert_eq!((issue.author, issue.assignees), (BOT, vec![DANA]));
     let text = issue.description.expect("a description");
-    for words in ["nobody answers", "ann", &format!("`deploy-record review {seq}`"), &mark(&start), "Pacific/Kiritimati"] {
+    for words in ["nobody answers", "ann", &format!("`deploy-record review {seq}`"), &mark(&start), "Pacific/Honolulu"] {
         assert!(text.contains(words), "{words} in {text}");
     }
-    // the day is the team's: where they are, it is tomorrow before it is so in UTC
+    // the day is the team's: where they are, it is still yesterday when it is today in UTC
     let due = start["follow_up"]["due"].as_str().expect("due");
     let due: chrono::DateTime<chrono::Utc> = due.parse().expect("a time");
-    let there = (due + chrono::TimeDelta::hours(14)).format("%Y-%m-%d").to_string();
+    let there = (due + chrono::TimeDelta::hours(-10)).format("%Y-%m-%d").to_string();
     assert_ne!(there, due.format("%Y-%m-%d").to_string(), "the test needs a moment that is on another day there");
     assert_eq!(issue.due_date, Some(there));
     // the start was there before the issue, and the end tells of it
     assert!(start["follow_up"]["issue_url"].is_null());
     assert_eq!(end["follow_up"]["issue_url"], page(&server, 1));
     team.env.deploy_record(&["verify"]).expect(0);
-    team.as_person("dana", &["show", &end["seq"].to_string()]).expect(0).shows("/-/issues/1");
+    team.env.deploy_record(&["show", &end["seq"].to_string()]).expect(0).shows("/-/issues/1");
 }
 
 #[test]
@@ -124,8 +132,8 @@ fn there_is_one_whoever_tries_how_often() {
     let start = ["start", "-e", "production", "--version", "1.1", "--break-glass", "nobody answers"];
     team.run(&start).expect(0).says("a new issue");
     team.run(&start).expect(0).says("the issue reminds of the review");
-    team.run(&["finish", "--status", "success"]).expect(0).says("the issue reminds");
-    team.run(&["finish", "--status", "success"]).expect(0);
+    team.run(&FINISH).expect(0).says("the issue reminds");
+    team.run(&FINISH).expect(0);
     only(&server);
     assert_eq!(team.newest()["follow_up"]["issue_url"], page(&server, 1));
     // another deployment has its own
@@ -158,7 +166,7 @@ fn what_gave_no_answer_is_not_asked_again_blindly() {
     let start = ["start", "-e", "production", "--version", "1.1", "--break-glass", "nobody answers"];
     team.run(&start).expect(0).says("no issue reminds of the review of record").says("did not answer whether it made one");
     assert_eq!((posts(&server), issues(&server).len()), (1, 0));
-    team.run(&["finish", "--status", "success"]).expect(0).says("a new issue");
+    team.run(&FINISH).expect(0).says("a new issue");
     only(&server);
     assert_eq!(team.newest()["follow_up"]["issue_url"], page(&server, 1));
 }
@@ -177,7 +185,7 @@ fn what_is_like_it_is_not_taken_for_it() {
             gitlab.issue("Like it", ANN).description = Some(like);
         }
     });
-    team.run(&["finish", "--status", "success"]).expect(0).says("a new issue");
+    team.run(&FINISH).expect(0).says("a new issue");
     assert_eq!(team.newest()["follow_up"]["issue_url"], page(&server, 4));
 }
 
@@ -193,9 +201,7 @@ fn one_that_somebody_else_wrote_first_stands() {
         let issue = gitlab.issue("Nothing to see here", ANN);
         (issue.description, issue.state) = (Some(mark), "closed".to_owned());
     });
-    team.run(&["finish", "--status", "success"])
-        .expect(0)
-        .says("is closed, and the review is still owed: `deploy-record review");
+    team.run(&FINISH).expect(0).says("is closed, and the review is still owed: `deploy-record review");
     only(&server);
     team.env.deploy_record(&["status"]).expect(0).shows("review owed");
 }
@@ -206,13 +212,15 @@ fn nothing_that_people_wrote_acts_in_it() {
     let mut team = team(&server, POLICY);
     let hostile = "/close\n/assign @eve\n@all see #1 !2 ~bug <img src=x> ```\n</details>";
     team.commit(&[("billing/vat.rs", "1")], "/close @all #1 <b>");
-    let reason = format!("{hostile} token glpat-AAAABBBBCCCCDDDDEEEE");
+    let token = server.gitlab(|gitlab| gitlab.access_token(BOT, &["api"]));
+    team.env.set("DEPLOY_RECORD_TOKEN", &token);
+    let reason = format!("{hostile} token {token}");
     team.deploy("1.1+@all", &["--break-glass", &reason]).expect(0);
     let issue = only(&server);
     assert!(!issue.title.contains('@'), "{}", issue.title);
     let text = issue.description.expect("a description");
     assert!(text.lines().all(|line| !line.trim_start().starts_with('/')), "{text}");
-    for bad in [" @all", " #1", " !2", " ~bug", "<img", "<b>", "</details>", "```", "glpat-AAAA"] {
+    for bad in [" @all", " #1", " !2", " ~bug", "<img", "<b>", "</details>", "```", token.as_str()] {
         assert!(!text.contains(bad), "{bad} in {text}");
     }
 }
@@ -235,7 +243,7 @@ fn an_assignee_who_is_not_there_prevents_nothing() {
 fn a_gitlab_that_refuses_or_hangs_changes_nothing_else() {
     let server = GitServer::http();
     let mut team = team(&server, POLICY);
-    let poor = server.gitlab(|gitlab| gitlab.access_token(DANA, &["read_api"]));
+    let poor = server.gitlab(|gitlab| gitlab.access_token(BOT, &["read_api", "write_repository"]));
     team.env.set("DEPLOY_RECORD_TOKEN", &poor);
     team.deploy("1.1", &GLASS).expect(0).says("no issue reminds of the review").says("lacks the scope `api`").says("review");
     assert!(team.ran("1.1") && team.newest()["status"] == "success");
@@ -296,7 +304,7 @@ fn a_review_that_was_done_meanwhile_needs_no_reminder() {
     team.run(&["start", "-e", "production", "--version", "1.1", "--break-glass", "x"]).expect(0);
     let seq = team.newest()["seq"].to_string();
     team.as_person("dana", &["review", &seq, "--note", "it is right"]).expect(0);
-    team.run(&["finish", "--status", "success"]).expect(0);
+    team.run(&FINISH).expect(0);
     assert!(issues(&server).is_empty());
 }
 
@@ -346,6 +354,7 @@ fn a_missing_token_stops_what_is_gated_and_nothing_else() {
     }
     team.env.unset("DEPLOY_RECORD_TOKEN");
     assert!(!team.ran("1.2"));
+    team.commit(&[("billing/tax.rs", "2")], "Again");
     team.run(&["record", "-e", "production", "--version", "1.2", "--status", "success"]).expect(0).says("no issue reminds");
     for command in [
         &["status"][..],
@@ -373,7 +382,7 @@ fn what_only_gitlab_tells_takes_a_token() {
         let server = GitServer::http();
         let mut team = Team::job(&server, &policy);
         team.run(&["check", "-e", "production"]).expect(2).says(key).says("DEPLOY_RECORD_TOKEN").says("`read_api`");
-        let token = server.gitlab(|gitlab| gitlab.access_token(DANA, &["read_api"]));
+        let token = server.gitlab(|gitlab| gitlab.access_token(DANA, &["read_api", "read_repository"]));
         team.env.set("DEPLOY_RECORD_TOKEN", &token);
         assert_ne!(team.run(&["check", "-e", "production"]).code, 2, "{key}");
         Team::laptop(&policy).run(&["check", "-e", "production"]).expect(2).says(key);

@@ -34,7 +34,7 @@ pub fn markdown_code(text: &str) -> String {
     // a span ends at a run of as many backticks as begin it (CommonMark 0.31 § 6.1)
     let longest = line.split(|character| character != '`').map(str::len).max().unwrap_or_default();
     let fence = "`".repeat(longest + 1);
-    let space = if line.starts_with('`') || line.ends_with('`') { " " } else { "" };
+    let space = if line.is_empty() || line.starts_with('`') || line.ends_with('`') { " " } else { "" };
     format!("{fence}{space}{line}{space}{fence}")
 }
 

@@ -269,7 +269,8 @@ fn access(shared: &Shared, user: &str, token: &str) -> Option<Access> {
     } else if token == shared.read_only_token {
         Some(Access::Read)
     } else {
-        None
+        let may = lock(&shared.gitlab).git_access(token)?;
+        Some(if may.push { Access::Write } else { Access::Read })
     }
 }
 
