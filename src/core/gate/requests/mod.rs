@@ -1,9 +1,12 @@
 //! What GitLab tells of the merge requests by which a change came, and of who approved them.
 
+mod compose;
 mod given;
 mod note;
 
+pub use compose::{approving, withdrawing};
 pub use given::{Comment, Given, Place, Pressed, given, page_of};
+pub use note::{Saying, Words, read};
 
 use super::facts::Author;
 use crate::core::record::{CommitId, Line, Link, Person, Time};
