@@ -153,6 +153,8 @@ fn a_lost_answer_makes_no_second_one() {
         team.deploy("1.1", &GLASS).expect(0).says("a new issue");
         only(&server);
         assert_eq!(posts(&server), 1, "{failure:?}");
+        let met = server.api_requests().iter().filter(|request| request.failure == Some(failure.clone())).count();
+        assert_eq!(met, 1, "{failure:?}");
         assert_eq!(team.newest()["follow_up"]["issue_url"], page(&server, 1), "{failure:?}");
     }
 }

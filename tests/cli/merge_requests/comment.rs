@@ -6,7 +6,8 @@ use crate::support::env::{Output, TestEnv};
 use crate::support::git_server::{Failure, Fault, GitServer, Step};
 use serde_json::Value;
 
-const POST: Step = Step::ApiCall("POST /api/v4/projects/42/merge_requests");
+/// At somebody's own machine the project is known by its path.
+const POST: Step = Step::ApiCall("POST /api/v4/projects/grp%2Fapp/merge_requests");
 const REASON: &str = "looked at the tax change";
 
 /// Somebody's own machine, with their own access token.
@@ -131,6 +132,8 @@ fn a_lost_answer_is_looked_for_and_nothing_is_posted_twice() {
         server.inject(Fault { step: POST, failure: failure.clone(), times: 1 });
         let posted = comment(&chen, &[]);
         assert_eq!(bodies(&server).len(), before + 1, "{failure:?}");
+        let met = server.api_requests().iter().filter(|request| request.failure == Some(failure.clone())).count();
+        assert_eq!(met, 1, "{failure:?}");
         let note = server.gitlab(|gitlab| gitlab.notes.last().expect("a note").id);
         posted.expect(0).shows(&format!("/-/merge_requests/120#note_{note}"));
     }
