@@ -80,6 +80,7 @@ fn rules(rules: &Rules, environment: &Name) -> Rows {
         Overdue::Warn => "which is only said when it is overdue",
         Overdue::Refuse => "and nothing but emergencies goes forward while it is overdue",
     };
+    let issue = if rules.follow_up.issue { "; an issue in GitLab reminds of it" } else { "" };
     let watched: Vec<_> = rules.sensitive.iter().map(|sensitive| sensitive.name.clone()).collect();
     let freezes: Vec<_> = rules.freezes.iter().map(|freeze| format!("{freeze} {}", rules.calendar.zone)).collect();
     let rows = vec![
@@ -88,7 +89,7 @@ fn rules(rules: &Rules, environment: &Name) -> Rows {
         ("four eyes", four_eyes.to_owned()),
         ("counts for", counts_for(approval)),
         ("watches", watched.join(", ")),
-        ("review", format!("within {}, {overdue}", rules.follow_up.within)),
+        ("review", format!("within {}, {overdue}{issue}", rules.follow_up.within)),
         ("freezes", freezes.join("\n")),
     ];
     rows.into_iter().filter(|(_, text)| !text.is_empty()).collect()

@@ -269,7 +269,21 @@ fn what_waited_in_the_spool_gets_its_issue_when_it_is_replayed() {
     team.deploy("1.1", &GLASS).expect(0).says("spool");
     assert!(issues(&server).is_empty(), "it has no number yet");
     team.reconnect(&server);
+    let copy = team.env.beside("copy");
+    std::fs::create_dir(&copy).expect("a folder");
+    for claim in std::fs::read_dir(team.env.path().join(".deploy-record/spool")).expect("a spool") {
+        let claim = claim.expect("a claim");
+        std::fs::copy(claim.path(), copy.join(claim.file_name())).expect("a copy");
+    }
     team.run(&["replay"]).expect(0).says("a new issue");
+    // somebody else replays the same, from the job's artifacts
+    let mut dana = team.machine_of("dana");
+    let token = server.gitlab(|gitlab| {
+        gitlab.member(DANA, 30);
+        gitlab.access_token(DANA, &["api"])
+    });
+    dana.set("DEPLOY_RECORD_TOKEN", &token);
+    dana.deploy_record(&["replay", &copy.display().to_string()]).expect(0).shows("already record").says("the issue reminds");
     let (start, end) = halves(&team);
     assert!(only(&server).description.expect("text").contains(&mark(&start)));
     assert_eq!((&start["status"], &end["finishes"]), (&"running".into(), &start["seq"]));
