@@ -27,6 +27,8 @@ pub struct CiFacts {
     pub tag: Option<Line>,
     /// Whether GitLab protects the branch or tag; `None` where it does not say.
     pub is_protected: Option<bool>,
+    /// Whether one of the project's own freeze periods was on when the pipeline was made.
+    pub is_frozen: bool,
     /// The job's environment.
     pub environment: Option<CiEnvironment>,
     /// The job itself.
@@ -103,6 +105,7 @@ pub fn read(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Option<CiFacts>, 
         branch: variables.line("CI_COMMIT_BRANCH"),
         tag: variables.line("CI_COMMIT_TAG"),
         is_protected: variables.get("CI_COMMIT_REF_PROTECTED").map(|text| text == "true"),
+        is_frozen: variables.get("CI_DEPLOY_FREEZE").is_some_and(|text| text != "false"),
         environment: environment(&variables)?,
         job: job(&variables)?,
         actor: actor(&variables)?,

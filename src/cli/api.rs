@@ -2,12 +2,17 @@
 
 use super::context::Context;
 use super::location::Location;
+use super::settings::Settings;
 use crate::ci::CiFacts;
 use crate::gitlab::{Gitlab, Tokens};
 use crate::repo::Checkout;
 use std::sync::Arc;
+use std::time::Duration;
 use url::Url;
 use zeroize::Zeroizing;
+
+/// How long GitLab is asked in one run at most, all requests together.
+const LONGEST: Duration = Duration::from_secs(40);
 
 /// The API of the job's GitLab; outside of a job, that of `origin`, where there is an access token for it. An access token that is
 /// meant for a log on another server is not sent here.
@@ -24,7 +29,23 @@ pub fn gitlab(ctx: &Context, ci: Option<&CiFacts>, checkout: Option<&Checkout>, 
         return None;
     }
     let ui = Arc::clone(&ctx.ui);
-    Some(Gitlab::new(ctx.http(), &server, &project, Tokens { job, access }, Box::new(move |line| ui.verbose(line))))
+    let budget = LONGEST.min(ctx.global.timeout / 2);
+    let tell = Box::new(move |line: &str| ui.verbose(line));
+    Some(Gitlab::new(ctx.http(), &server, &project, Tokens { job, access }, budget, tell))
+}
+
+/// How many requests GitLab was sent so far.
+pub fn requests(settings: &Settings) -> u32 {
+    settings.gitlab.as_ref().map_or(0, |gitlab| gitlab.requests())
+}
+
+/// Says how many requests the decision took, to those who want to know.
+pub fn say_requests(ctx: &Context, settings: &Settings) {
+    match requests(settings) {
+        0 => {}
+        1 => ctx.ui.verbose("GitLab was asked once"),
+        many => ctx.ui.verbose(&format!("GitLab was asked {many} times")),
+    }
 }
 
 /// Server and project path of `origin`. By SSH, the server is taken to be at the same host by HTTPS.

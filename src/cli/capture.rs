@@ -4,21 +4,25 @@ mod change;
 mod commit;
 mod deployment;
 mod gating;
+mod lacking;
 mod place;
 mod requests;
 mod said;
 mod told;
+mod vouched;
 
 pub use commit::resolve;
 pub use gating::Start;
+pub use lacking::refuse_lacking;
 pub use place::{Target, not_recorded, project_in};
 pub use said::SaidArgs;
+pub use told::comments;
 
 use super::context::Context;
 use super::exit::Failure;
 use super::identity;
 use super::settings::Settings;
-use super::witness::{self, IfExpired};
+use super::witness::IfExpired;
 use super::writer::LogWriter;
 use crate::core::gate::{Said, Told};
 use crate::core::record::{
@@ -26,11 +30,13 @@ use crate::core::record::{
     Provenance, Record, Status, Strength, Text, Time,
 };
 use crate::core::state::State;
-use crate::repo::{Checkout, default_ticket_pattern};
+use crate::repo::default_ticket_pattern;
 use change::{Comparison, with_tickets};
 use clap::Args;
+use deployment::Listed;
 use regex::Regex;
 use std::cell::RefCell;
+use vouched::About;
 
 /// What is deployed, and where to.
 #[derive(Args, Debug, Default)]
@@ -93,6 +99,8 @@ pub struct Delivery {
     compared: RefCell<Option<(Option<Delivered>, Comparison)>>,
     /// The number by which GitLab has this deployment.
     deployment: Option<u64>,
+    /// The newest deployments there that went well, as GitLab has them.
+    listed: Vec<Listed>,
     /// What GitLab told last: compared with what, and what came of it.
     told: RefCell<Option<(Option<Delivered>, Told)>>,
 }
@@ -154,47 +162,17 @@ impl Delivery {
             if is_other { commit::of_other_project(args)? } else { commit::find(args, ci, checkout)? };
         let checkout_of_code = checkout.filter(|_| !is_other);
         let version = commit::version(args, ci, checkout_of_code, commit.as_ref())?;
-        let mut job = ci.map(|ci| ci.job.clone());
-        if let (true, Some(job), Some(ci)) = (is_other, &mut job, ci) {
-            job.project = ci.project.path.clone();
-        }
-        // a server that could not be asked for the policy a moment ago is not asked again
-        let (asked, gitlab) = (ci.filter(|_| !settings.is_stale), settings.gitlab.as_deref());
-        let witness = asked.map(|ci| witness::ask(ctx, ci, gitlab, if_expired)).transpose()?.flatten();
-        if let Some(witness) = &witness {
-            job = job.map(|job| witness.job(job));
-        }
-        let actor = match (&witness, ci) {
-            (Some(witness), _) => Some(witness.actor.clone()),
-            (None, Some(ci)) => Some(ci.actor.clone()),
-            (None, None) => actor_here(ctx, settings),
-        };
-        let of_job = witness.as_ref().map_or(Strength::Asserted, |witness| witness.strength);
-        let is_jobs_commit = |commit: &Commit| witness.as_ref().is_some_and(|witness| witness.commit == commit.sha);
-        let commit_strength = if commit.as_ref().is_some_and(is_jobs_commit) { of_job } else { commit_strength };
-        let is_jobs_environment = witness.as_ref().is_some_and(|witness| witness.attests_environment(&environment.name));
-        let asked = ci.filter(|_| !is_other);
-        let sha = commit.as_ref().map(|commit| &commit.sha);
-        let found = asked.map(|ci| deployment::find(&environment.name, sha, ci, ctx, settings)).transpose()?.flatten();
-        let is_found = found.as_ref().is_some_and(|found| found.environment == environment.name.as_str());
-        let of_environment = match (is_jobs_environment, is_found) {
-            (true, _) => Strength::Attested,
-            (false, true) => Strength::Fetched,
-            (false, false) => Strength::Asserted,
-        };
-        let deployment = found.as_ref().map(|found| found.id);
-        let (job, actor, of_job) = match found.and_then(|found| found.other) {
-            Some((job, actor)) => (Some(job), Some(actor), Strength::Fetched),
-            None => (job, actor, of_job),
-        };
+        let about =
+            About { environment: &environment.name, commit: commit.as_ref().map(|commit| &commit.sha), is_other, if_expired };
+        let vouched = vouched::ask(about, ctx, settings)?;
         let said = said.said(args, commit.as_ref().map(|commit| &commit.sha), checkout_of_code);
         let tickets = args.ticket.iter().filter_map(|ticket| Line::clean(ticket)).collect();
         let summary = args.note.as_deref().and_then(Text::clean);
         let provenance = Provenance {
-            actor: actor.is_some().then_some(of_job),
-            commit: commit.is_some().then_some(commit_strength),
-            environment: Some(of_environment),
-            job: ci.map(|_| of_job),
+            actor: vouched.actor.is_some().then_some(vouched.of_job),
+            commit: commit.is_some().then(|| vouched.of_commit.unwrap_or(commit_strength)),
+            environment: Some(vouched.of_environment),
+            job: ci.map(|_| vouched.of_job),
             ..Provenance::default()
         };
         Ok(Delivery {
@@ -208,16 +186,17 @@ impl Delivery {
             artifacts: args.artifact.clone(),
             checks: args.check.clone(),
             change_note: summary.map(|summary| ChangeNote { summary: Some(summary), ..ChangeNote::default() }),
-            actor,
-            job,
-            is_unprotected: witness.is_some_and(|witness| witness.is_unprotected()),
+            actor: vouched.actor,
+            job: vouched.job,
+            is_unprotected: vouched.is_unprotected,
             is_other_project: is_other,
             is_named_project: args.project.is_some(),
             provenance,
             pattern: pattern(settings)?,
             said,
             compared: RefCell::default(),
-            deployment,
+            deployment: vouched.deployment,
+            listed: vouched.listed,
             told: RefCell::default(),
         })
     }
@@ -304,15 +283,6 @@ impl Delivery {
     fn project_in(&self, state: Option<&State>) -> Option<Project> {
         place::project_in(self.project.clone(), state)
     }
-}
-
-/// Who sits here: the one whose key signs, or whose address git has, by the policy's `people`.
-fn actor_here(ctx: &Context, settings: &Settings) -> Option<Person> {
-    let checkout = settings.checkout.as_ref();
-    let name = checkout.and_then(Checkout::user_name);
-    let of_address = || settings.config.rules.people.login(&checkout?.user_address()?);
-    let login = identity::person_here(ctx, settings).or_else(of_address);
-    (name.is_some() || login.is_some()).then(|| Person { login, name, ..Person::default() })
 }
 
 fn pattern(settings: &Settings) -> Result<Regex, Failure> {

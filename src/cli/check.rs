@@ -4,7 +4,7 @@ use super::capture::{Delivery, DeliveryArgs, SaidArgs, not_recorded};
 use super::context::Context;
 use super::exit::{Exit, Failure};
 use super::settings::Settings;
-use super::{Format, gate, tokens, view};
+use super::{Format, api, gate, tokens, view};
 use crate::core::gate::Decision;
 use crate::recorder::Known;
 use crate::ui::json::json_pretty;
@@ -42,6 +42,7 @@ pub fn run(args: &Check, ctx: &Context) -> Result<Exit, Failure> {
     tokens::refuse_missing(ctx, &settings)?;
     let delivery = Delivery::gather(&args.delivery, &args.said, ctx, &settings)?;
     let decision = decide(&delivery, ctx, &settings)?;
+    api::say_requests(ctx, &settings);
     show(args.format, ctx, &settings, &delivery, &decision);
     gate::remedies(ctx, &settings, &delivery, &decision).iter().for_each(|line| ctx.ui.hint(line));
     Ok(gate::exit(&decision))
@@ -72,6 +73,7 @@ pub fn show(format: Format, ctx: &Context, settings: &Settings, delivery: &Deliv
             value["service"] = json!(delivery.service().map(ToString::to_string));
             value["version"] = json!(delivery.version().as_str());
             value["commit"] = json!(delivery.sha().map(ToString::to_string));
+            value["gitlab_requests"] = json!(api::requests(settings));
             if let (Some(object), Some(more)) = (value.as_object_mut(), gate::as_json(decision, settings).as_object()) {
                 object.extend(more.clone());
             }

@@ -36,6 +36,21 @@ pub fn refuse(ctx: &Context, ci: &CiFacts, checkout: Option<&Checkout>) -> Resul
     })
 }
 
+/// Refuses a variable that names another default branch than the server: nothing here goes by it, but it was set by somebody.
+///
+/// # Errors
+/// Names both values.
+pub fn refuse_default_branch(ctx: &Context, told: &str) -> Result<(), Failure> {
+    match ctx.variable("CI_DEFAULT_BRANCH").filter(|said| !said.is_empty() && said != told) {
+        None => Ok(()),
+        Some(said) => Err(Failure::usage(anyhow!(
+            "ci-contradiction: CI_DEFAULT_BRANCH is `{}`, but the server's default branch is `{told}`",
+            said.escape_debug()
+        ))
+        .hint("a variable of the pipeline, or of whoever started it, has the name of one of GitLab's own: remove it")),
+    }
+}
+
 /// Two statements that can't both be true.
 #[derive(Debug)]
 struct Contradiction {

@@ -1,7 +1,9 @@
 //! How a deployment ended: the second half of `run`, and all of `finish`.
 
+use super::capture::refuse_lacking;
 use super::context::Context;
 use super::exit::Failure;
+use super::recheck::recheck;
 use super::settings::Settings;
 use super::writer::LogWriter;
 use super::{follow_up, result_file, view};
@@ -37,6 +39,7 @@ pub fn end_of(start: &Record, status: Status, now: Time) -> Record {
 pub fn record(ctx: &Context, writer: &LogWriter, started: Started, end: Record, keeps: Keeps) -> Result<Kept, Failure> {
     let refreshed = writer.refreshed();
     let writer = refreshed.as_ref().unwrap_or(writer);
+    let end = recheck(end, ctx, &writer.settings);
     let kept = match started {
         Started::InLog(seq) => {
             // an end has its start's id until it is appended
@@ -150,6 +153,8 @@ fn append_start(ctx: &Context, writer: &LogWriter, claim: &Claim) -> Result<Stan
         return Err(refusal);
     }
     let recorder = writer.recorder();
+    // what a rewound log refused a moment ago does not come in by the back door
+    refuse_lacking(claim.record(), &recorder.known(writer.deadline())?, ctx, &writer.settings)?;
     let seq = match recorder.replay(claim, writer.deadline())? {
         Appended::New(receipt) => {
             view::announce(ctx, &receipt, &writer.settings);

@@ -1,6 +1,7 @@
 //! Exit codes and failures: the one table.
 
 use crate::config::ConfigError;
+use crate::core::escape::shell_quoted;
 use crate::core::finding::{Code, Finding};
 use crate::http::RemoteError;
 use crate::keys::KeyError;
@@ -131,6 +132,16 @@ fn explained(error: RecordError) -> Failure {
         RecordError::Rewound { .. } => Failure::unable(error)
             .hint("a clone that has the lost records can bring them back; else `deploy-record recover --accept-loss` goes on, visibly")
             .hint("where that was done already, `deploy-record verify` shows it, and this machine takes note of it"),
+        RecordError::Lacks { ref environment, ref sha, .. } => {
+            let line = format!(
+                "deploy-record record --environment {} --commit {sha} --status success",
+                shell_quoted(environment.as_str())
+            );
+            Failure::unable(error)
+                .hint("where its record waits in a spool, such as an artifact of that job: `deploy-record replay`")
+                .hint("a clone that has the lost records can push them back to the branch")
+                .hint(format!("where it was deployed without being recorded, record it from your own machine: `{line}`"))
+        }
         RecordError::Damaged { ref findings, .. } => {
             let next = damage_hint(findings);
             let hints: Vec<_> = findings.iter().map(describe).chain([next.to_owned()]).collect();

@@ -156,7 +156,7 @@ impl<'a> Making<'a> {
     ) -> Result<Making<'a>, String> {
         let deadline = Deadline::after(LONGEST.min(ctx.global.timeout / 4));
         let gitlab = writer.settings.gitlab.as_deref().filter(|gitlab| gitlab.has_access_token());
-        let gitlab = gitlab.ok_or("it takes an access token with the scope `api` in DEPLOY_RECORD_TOKEN, and there is none")?;
+        let gitlab = gitlab.ok_or("it takes an access token with the scope `api` (DEPLOY_RECORD_TOKEN), and there is none")?;
         refuse_other_project(owed.record, &writer.settings)?;
         Ok(Making { ctx, writer, gitlab, owed, mark, review, deadline })
     }

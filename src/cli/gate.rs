@@ -94,8 +94,8 @@ fn remedy(finding: &Finding, ctx: &Context, settings: &Settings, delivery: &Deli
             let words = "another person than the one who ran it reviews it:";
             vec![format!("{words}\n{}", command(format!("review {seq}")))]
         }
-        Code::LogUnreachable => vec![format!(
-            "`log_unreachable` in the policy stops a {} deployment while the log can't be reached; try again later",
+        Code::LogUnreachable | Code::GitlabUnreachable => vec![format!(
+            "`log_unreachable` in the policy stops a {} deployment while the log or GitLab can't be reached; try again later",
             decision.class.name
         )],
         _ => Vec::new(),

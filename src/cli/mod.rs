@@ -22,6 +22,7 @@ mod moment;
 mod newest;
 mod outcome;
 mod person;
+mod recheck;
 mod record;
 mod recover;
 mod replay;

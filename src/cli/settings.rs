@@ -296,6 +296,7 @@ fn from_server(ctx: &Context, ci: &CiFacts, checkout: Option<&Checkout>) -> Resu
         hint.into_iter().fold(failure, Failure::hint)
     })?;
     let DefaultBranch { name, commit, mut files } = branch;
+    contradiction::refuse_default_branch(ctx, &name)?;
     let origin = format!("{name} at {}", commit.short());
     let mut source = |name: &str| files.remove(name).map(|text| Source { text, name: name.to_owned(), origin: origin.clone() });
     let (config, trust_root) = (source(config::FILE), source(TRUST_ROOT));

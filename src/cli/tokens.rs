@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::exit::Failure;
 use super::settings::Settings;
+use crate::gitlab::scopes;
 use anyhow::anyhow;
 
 /// Refuses to go on where a rule goes by what only another token than those at hand is told, or may do.
@@ -30,14 +31,16 @@ pub fn refuse_missing(ctx: &Context, settings: &Settings) -> Result<(), Failure>
 fn missing(ctx: &Context, settings: &Settings, key: &str, scope: &str) -> Failure {
     let policy = settings.policy.as_ref().map(|policy| format!(" ({})", policy.reference)).unwrap_or_default();
     let failure = |why: &str| Failure::usage(anyhow!("`{key}` in the configuration{policy} takes an access token, and {why}"));
+    let elsewhere = "with a log on another server (--log, `log.url`), it is that one's";
+    let scopes = scopes(scope);
     match (ctx.global.token.is_some(), settings.ci.is_some()) {
         (false, true) => failure("DEPLOY_RECORD_TOKEN is not set")
-            .hint(format!("set DEPLOY_RECORD_TOKEN, masked and protected, to an access token of the project with the scope `{scope}`")),
+            .hint(format!("set DEPLOY_RECORD_TOKEN, masked and protected, to an access token with {scopes}")),
         (false, false) => failure("DEPLOY_RECORD_TOKEN is not set")
-            .hint(format!("give yours, with the scope `{scope}`, by the variable DEPLOY_RECORD_TOKEN or --token")),
+            .hint(format!("give yours, with {scopes}, by the variable DEPLOY_RECORD_TOKEN or --token")),
         (true, true) => failure("DEPLOY_RECORD_TOKEN can't be used for it")
-            .hint(format!("it must be an access token of the project with the scope `{scope}`, and not the job's own; with a log on another server (--log, `log.url`), it is that one's")),
+            .hint(format!("it must be an access token with {scopes}, and not the job's own; {elsewhere}")),
         (true, false) => failure("DEPLOY_RECORD_TOKEN can't be used for it")
-            .hint("the GitLab that it is for is that of `origin`; with a log on another server (--log, `log.url`), it is that one's"),
+            .hint(format!("the GitLab that it is for is that of `origin`; {elsewhere}")),
     }
 }

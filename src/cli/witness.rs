@@ -40,9 +40,9 @@ impl Witness {
         self.claims.as_ref().and_then(|claims| claims.environment.as_deref()) == Some(name.as_str())
     }
 
-    /// Whether GitLab signed that the branch or tag is not protected, whatever the variable says.
-    pub fn is_unprotected(&self) -> bool {
-        self.claims.as_ref().is_some_and(|claims| claims.is_protected == Some(false))
+    /// Whether GitLab signed that the branch or tag is protected, or is not; `None` where it signed neither.
+    pub fn is_protected(&self) -> Option<bool> {
+        self.claims.as_ref().and_then(|claims| claims.is_protected)
     }
 
     /// The job as its variables tell of it, with what GitLab signed.
@@ -120,15 +120,13 @@ fn refuse_contradictions(ci: &CiFacts, job: &Job) -> Result<(), Failure> {
     }
 }
 
-/// The two tokens are of one job.
+/// The two tokens are of one job. Project and commit are what the variables say, which no job lacks: they agree already.
 fn refuse_disagreement(job: &Job, claims: &Claims) -> Result<(), Failure> {
     let number = |number: u64| number.to_string();
     let reference = |name: &str, is_tag: bool| format!("{} {name}", if is_tag { "tag" } else { "branch" });
     let mut both = vec![
         ("job", number(claims.job_id), number(job.id)),
-        ("project", number(claims.project_id), number(job.pipeline.project_id)),
         ("pipeline", number(claims.pipeline_id), number(job.pipeline.id)),
-        ("commit", claims.sha.clone(), job.commit.id.clone()),
         ("user", number(claims.user_id), number(job.user.id)),
         ("user's login", claims.user_login.clone(), job.user.username.clone()),
     ];

@@ -55,7 +55,13 @@ impl Gitlab {
     /// Reads one thing.
     pub(super) fn get<T: DeserializeOwned>(&self, call: &Call, deadline: Deadline) -> Result<T, ApiError> {
         let response = self.ask(call, &self.url(call), &Method::GET, None, deadline)?;
-        read(response).map_err(|source| ApiError::Remote { what: call.what, source })
+        self.read(response).map_err(|source| ApiError::Remote { what: call.what, source })
+    }
+
+    /// Reads a file.
+    pub(super) fn get_bytes(&self, call: &Call, deadline: Deadline) -> Result<Vec<u8>, ApiError> {
+        let response = self.ask(call, &self.url(call), &Method::GET, None, deadline)?;
+        self.bytes(response).map_err(|source| ApiError::Remote { what: call.what, source })
     }
 
     /// Reads a list, page by page, at most so many of them.
@@ -68,7 +74,7 @@ impl Gitlab {
         for page in 1..=most {
             let response = self.ask(call, &url, &Method::GET, None, deadline)?;
             let next = Next::of(response.headers());
-            let items: Vec<T> = read(response).map_err(remote)?;
+            let items: Vec<T> = self.read(response).map_err(remote)?;
             let is_full = items.len() >= PER_PAGE;
             all.extend(items);
             url = match next {
@@ -91,7 +97,7 @@ impl Gitlab {
         deadline: Deadline,
     ) -> Result<T, ApiError> {
         let response = self.ask(call, &self.url(call), method, Some(body), deadline)?;
-        read(response).map_err(|source| ApiError::Remote { what: call.what, source })
+        self.read(response).map_err(|source| ApiError::Remote { what: call.what, source })
     }
 
     /// Makes a call with the tokens that it takes, one after the other, until GitLab answers.
@@ -144,7 +150,7 @@ impl Gitlab {
         loop {
             tries += 1;
             let (problem, wait) = match self.send(url, token, method, body, deadline) {
-                Ok(response) if matches!(response.status().as_u16(), 403 | 404) => return Err(untold(call, token, response)),
+                Ok(response) if is_turned_down(&response, call, token) => return Err(untold(call, token, response)),
                 Ok(response) => {
                     let wait = retry_after(&response);
                     match expect_success(response) {
@@ -159,6 +165,7 @@ impl Gitlab {
             if !is_worth_it || wait > LONGEST_WAIT || deadline.remaining() <= wait {
                 return Err(remote(problem));
             }
+            self.spend(wait);
             std::thread::sleep(wait);
         }
     }
@@ -231,10 +238,32 @@ impl Gitlab {
             None => Vec::new(),
         };
         self.count.fetch_add(1, Ordering::Relaxed);
+        let left = self.budget.saturating_sub(Duration::from_millis(self.spent.load(Ordering::Relaxed)));
         let begun = Instant::now();
-        let answer = self.http.send(method.clone(), url, headers, bytes, deadline);
+        let answer = self.http.send(method.clone(), url, headers, bytes, deadline.at_most(left));
+        self.spend(begun.elapsed());
         (self.tell)(&line(method, &url[self.api.len().min(url.len())..], begun.elapsed(), &answer));
         answer
+    }
+
+    fn read<T: DeserializeOwned>(&self, response: Response) -> Result<T, RemoteError> {
+        serde_json::from_slice(&self.bytes(response)?).map_err(|error| RemoteError::Nonsense(error.to_string()))
+    }
+
+    fn bytes(&self, response: Response) -> Result<Vec<u8>, RemoteError> {
+        let begun = Instant::now();
+        let mut bytes = Vec::new();
+        let whole = response.take(LARGEST_ANSWER + 1).read_to_end(&mut bytes);
+        self.spend(begun.elapsed());
+        whole.map_err(|error| RemoteError::Broken(error.to_string()))?;
+        if bytes.len() as u64 > LARGEST_ANSWER {
+            return Err(RemoteError::Nonsense("it is larger than 8 MiB".to_owned()));
+        }
+        Ok(bytes)
+    }
+
+    fn spend(&self, time: Duration) {
+        self.spent.fetch_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 }
 
@@ -248,6 +277,16 @@ fn line(method: &Method, path: &str, took: Duration, answer: &Result<Response, R
             format!("GitLab: {method} {path}: {} in {took} ms{id}", response.status().as_u16())
         }
         Err(problem) => format!("GitLab: {method} {path}: {problem} after {took} ms"),
+    }
+}
+
+/// Whether the answer says that this token may not, or that there is no such thing. Where GitLab looks for a user before anything
+/// else, a job's token that it does not take there gets 401, as an unknown one does.
+fn is_turned_down(response: &Response, call: &Call, token: Token) -> bool {
+    match response.status().as_u16() {
+        403 | 404 => true,
+        401 => token == Token::Job && call.tokens == EITHER,
+        _ => false,
     }
 }
 
@@ -296,14 +335,4 @@ fn with_page(call: &Call, page: u32, gitlab: &Gitlab) -> String {
 fn retry_after(response: &Response) -> Option<Duration> {
     let seconds = response.headers().get("retry-after")?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds))
-}
-
-fn read<T: DeserializeOwned>(response: Response) -> Result<T, RemoteError> {
-    let mut bytes = Vec::new();
-    let whole = response.take(LARGEST_ANSWER + 1).read_to_end(&mut bytes);
-    whole.map_err(|error| RemoteError::Broken(error.to_string()))?;
-    if bytes.len() as u64 > LARGEST_ANSWER {
-        return Err(RemoteError::Nonsense("it is larger than 8 MiB".to_owned()));
-    }
-    serde_json::from_slice(&bytes).map_err(|error| RemoteError::Nonsense(error.to_string()))
 }

@@ -1,5 +1,6 @@
 //! Why GitLab did not do or tell something, and what helps.
 
+use super::call::WRITE;
 use crate::http::RemoteError;
 use std::fmt;
 
@@ -107,22 +108,23 @@ impl ApiError {
     /// What helps, where that is known; `version` is the server's, where the job knows it.
     pub fn advice(&self, version: Option<&str>) -> Option<String> {
         match self {
-            ApiError::NoToken { scope, .. } => Some(format!(
-                "set DEPLOY_RECORD_TOKEN, masked and protected, to an access token of the project with the scope `{scope}`"
-            )),
+            ApiError::NoToken { scope, .. } => {
+                Some(format!("set DEPLOY_RECORD_TOKEN, masked and protected, to an access token with {}", scopes(scope)))
+            }
             ApiError::Untold { token: Token::Access, scope, words, .. } if words.contains("insufficient_scope") => {
-                Some(format!("the access token (DEPLOY_RECORD_TOKEN) lacks the scope `{scope}`; make one that has it"))
+                Some(format!("the access token (DEPLOY_RECORD_TOKEN) lacks a scope; make one with {}", scopes(scope)))
             }
             ApiError::Untold { token: Token::Access, scope, .. } => Some(format!(
                 "the account of the access token (DEPLOY_RECORD_TOKEN) must be a member of the project, with the role Reporter or \
-                 more, and the token needs the scope `{scope}`"
+                 more, and the token needs {}",
+                scopes(scope)
             )),
             ApiError::Untold { token: Token::Job, scope, .. } => {
                 let here = version.map(|version| format!(", and this one is {version}")).unwrap_or_default();
                 Some(format!(
                     "a job's token can read merge requests and their comments since about GitLab 18.4{here}; on an older one, or \
-                     where the person who runs the job may not see them, set DEPLOY_RECORD_TOKEN to an access token with the scope \
-                     `{scope}`"
+                     where the person who runs the job may not see them, set DEPLOY_RECORD_TOKEN to an access token with {}",
+                    scopes(scope)
                 ))
             }
             ApiError::Remote { source: RemoteError::Status { code: 401, .. }, .. } => {
@@ -130,5 +132,13 @@ impl ApiError {
             }
             ApiError::Remote { .. } | ApiError::TooMuch { .. } => None,
         }
+    }
+}
+
+/// The scopes that a token needs which is used for this: git uses it, too.
+pub fn scopes(scope: &str) -> String {
+    match scope {
+        WRITE => format!("the scope `{WRITE}`"),
+        scope => format!("the scopes `{scope}` and `write_repository`"),
     }
 }

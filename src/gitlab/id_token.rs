@@ -13,7 +13,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, SecondsFormat};
 use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
 #[cfg(test)]
@@ -29,9 +28,17 @@ pub const LONGEST: usize = 16 * 1024;
 pub const SKEW: i64 = 60;
 
 /// The keys with which GitLab signs (RFC 7517 § 5); those of other kinds are passed over until a token names one.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct KeySet {
     keys: Vec<Value>,
+}
+
+impl KeySet {
+    /// Reads one; `None` where it is none.
+    pub fn parse(bytes: &[u8]) -> Option<KeySet> {
+        let Value::Array(keys) = serde_json::from_slice::<Value>(bytes).ok()?.get_mut("keys")?.take() else { return None };
+        Some(KeySet { keys })
+    }
 }
 
 /// What the job's variables say of it; `None` where they say nothing.
@@ -220,8 +227,10 @@ fn signed_claims(token: &str, keys: &KeySet) -> Result<Object, IdTokenError> {
 }
 
 fn object(part: &str, problem: &'static str) -> Result<Object, IdTokenError> {
-    let bytes = decoded(part).ok_or(IdTokenError::Malformed(problem))?;
-    serde_json::from_slice(&bytes).map_err(|_| IdTokenError::Malformed(problem))
+    match decoded(part).and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+        Some(Value::Object(object)) => Ok(object),
+        _ => Err(IdTokenError::Malformed(problem)),
+    }
 }
 
 fn decoded(text: &str) -> Option<Vec<u8>> {
@@ -398,7 +407,9 @@ fn text(claims: &Object, name: &'static str) -> Result<Option<String>, IdTokenEr
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) if text.is_empty() => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(Value::Number(number)) => Ok(Some(number.to_string())),
+        Some(Value::Number(number)) => {
+            number.as_u64().map(|number| Some(number.to_string())).ok_or(IdTokenError::Nonsense(name))
+        }
         Some(Value::Bool(truth)) => Ok(Some(truth.to_string())),
         Some(Value::Array(_) | Value::Object(_)) => Err(IdTokenError::Nonsense(name)),
     }
@@ -425,7 +436,11 @@ fn readable(seconds: i64) -> String {
 fn quoted(value: &Value) -> String {
     match value {
         Value::String(text) => format!("`{}`", shortened(text)),
-        other => format!("`{}`", shortened(&other.to_string())),
+        Value::Array(list) => {
+            let texts: Vec<_> = list.iter().filter_map(Value::as_str).collect();
+            format!("a list: `{}`", shortened(&texts.join(", ")))
+        }
+        _ => "no text".to_owned(),
     }
 }
 

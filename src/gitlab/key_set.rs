@@ -47,5 +47,5 @@ fn fetch_once(http: &Http, url: &str, deadline: Deadline) -> Result<KeySet, Remo
     if bytes.len() as u64 > LARGEST {
         return Err(RemoteError::Nonsense("it is larger than 256 KiB".to_owned()));
     }
-    serde_json::from_slice(&bytes).map_err(|error| RemoteError::Nonsense(error.to_string()))
+    KeySet::parse(&bytes).ok_or_else(|| RemoteError::Nonsense("it is no key set".to_owned()))
 }

@@ -8,6 +8,7 @@
 mod call;
 mod deployment;
 mod error;
+mod file;
 mod id_token;
 mod issue;
 mod job;
@@ -15,20 +16,23 @@ mod key_set;
 mod link;
 mod merge_request;
 mod note;
+mod reference;
 mod user;
 
 pub use deployment::{Deployment, DeploymentApproval};
-pub use error::{ApiError, Token};
+pub use error::{ApiError, Token, scopes};
 pub use id_token::{AUDIENCE, Claims, IdTokenError, JobVariables, KeySet, verify as verify_id_token};
 pub use issue::{Issue, NewIssue};
 pub use job::Job;
 pub use merge_request::{Approvals, ApprovedBy, MergeRequest};
 pub use note::Note;
+pub use reference::ReferenceKind;
 pub use user::{Member, User};
 
 use crate::http::Http;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// The API of one GitLab, as far as the tokens at hand may use it, for one project.
@@ -42,6 +46,9 @@ pub struct Gitlab {
     /// The server takes the job's token for fewer calls than a newer one would: known once one was turned down.
     is_job_token_poor: AtomicBool,
     count: AtomicU32,
+    /// How long all requests together may take, and how long they took, in milliseconds.
+    budget: Duration,
+    spent: AtomicU64,
     tell: Tell,
 }
 
@@ -59,8 +66,8 @@ pub struct Tokens {
 
 impl Gitlab {
     /// The API of the GitLab at this address, which must be vouched for: it is sent the tokens. `project` is the number or the path.
-    /// Each request is told to `tell`, in a line.
-    pub fn new(http: Arc<Http>, server_url: &str, project: &str, tokens: Tokens, tell: Tell) -> Self {
+    /// All requests together take at most as long as `budget`. Each request is told to `tell`, in a line.
+    pub fn new(http: Arc<Http>, server_url: &str, project: &str, tokens: Tokens, budget: Duration, tell: Tell) -> Self {
         // a job's token that is given as the access token, too, is none
         let access_token = tokens.access.filter(|token| tokens.job.as_ref().is_none_or(|job| **job != **token));
         Gitlab {
@@ -71,6 +78,8 @@ impl Gitlab {
             access_token,
             is_job_token_poor: AtomicBool::new(false),
             count: AtomicU32::new(0),
+            budget,
+            spent: AtomicU64::new(0),
             tell,
         }
     }

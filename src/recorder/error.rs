@@ -1,7 +1,7 @@
 //! Why a record is not in the log, and whether it is worth trying again.
 
 use crate::core::finding::Finding;
-use crate::core::record::{Id, Name, Time};
+use crate::core::record::{CommitId, Id, Name, Time};
 use crate::http::RemoteError;
 use crate::store::StoreError;
 
@@ -41,6 +41,20 @@ pub enum RecordError {
         seen: u64,
         /// Number of the newest record now.
         now: Option<u64>,
+    },
+    /// The log lacks what GitLab shows.
+    #[error("{log} {}, but GitLab shows {shown}: it was rewound or deleted, or that deployment was not recorded", if *.is_there { "ends before it" } else { "does not exist" })]
+    Lacks {
+        /// The log.
+        log: String,
+        /// Whether there is a log at all.
+        is_there: bool,
+        /// What GitLab shows, in words.
+        shown: String,
+        /// The environment.
+        environment: Name,
+        /// The commit that GitLab shows there.
+        sha: CommitId,
     },
     /// The start that the record would close is not open.
     #[error("{log} does not have record {start} as an open start: it was closed already, or the log was cut off before it")]

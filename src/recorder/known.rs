@@ -48,6 +48,11 @@ impl<'a> Known<'a> {
         Ok(Known { tip, head: commit, passed: Vec::new(), store, trust, deadline })
     }
 
+    /// The log, in words.
+    pub fn log(&self) -> String {
+        self.store.description()
+    }
+
     /// The state of the log; `None` where there is no log yet.
     pub fn state(&self) -> Option<&State> {
         self.tip.as_ref().map(|tip| &tip.state)

@@ -247,7 +247,11 @@ fn a_gitlab_that_refuses_or_hangs_changes_nothing_else() {
     let mut team = team(&server, POLICY);
     let poor = server.gitlab(|gitlab| gitlab.access_token(BOT, &["read_api", "write_repository"]));
     team.env.set("DEPLOY_RECORD_TOKEN", &poor);
-    team.deploy("1.1", &GLASS).expect(0).says("no issue reminds of the review").says("lacks the scope `api`").says("review");
+    team.deploy("1.1", &GLASS)
+        .expect(0)
+        .says("no issue reminds of the review")
+        .says("lacks a scope; make one with the scope `api`")
+        .says("review");
     assert!(team.ran("1.1") && team.newest()["status"] == "success");
     team.commit(&[("billing/tax.rs", "2")], "Again");
     inject(&server, SEARCH, Failure::Hang, usize::MAX);

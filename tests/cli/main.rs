@@ -6,6 +6,7 @@ mod annotate;
 mod cache;
 mod capture;
 mod credentials;
+mod deployments;
 mod docs;
 mod faults;
 mod follow_up;

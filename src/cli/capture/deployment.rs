@@ -5,7 +5,7 @@ use crate::ci::CiFacts;
 use crate::cli::context::Context;
 use crate::cli::exit::Failure;
 use crate::cli::settings::Settings;
-use crate::core::record::{CommitId, Job, Line, Link, Name, Person};
+use crate::core::record::{CommitId, Job, Line, Link, Name, Person, Time};
 use crate::gitlab::{Deployment, Gitlab};
 use crate::http::Deadline;
 use anyhow::anyhow;
@@ -17,7 +17,33 @@ const LONGEST: Duration = Duration::from_secs(10);
 /// What has begun, and is not only planned.
 const BEGUN: &[&str] = &["running", "success", "failed", "canceled"];
 
-/// What GitLab has.
+/// What GitLab has of an environment.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// The deployment that this is about.
+    pub found: Option<Found>,
+    /// The newest that went well there.
+    pub listed: Vec<Listed>,
+}
+
+/// A deployment that a job made, and that went well.
+#[derive(Debug)]
+pub(super) struct Listed {
+    /// Its number.
+    pub id: u64,
+    /// The commit.
+    pub sha: CommitId,
+    /// The number of its job.
+    pub job: u64,
+    /// The name of its job.
+    pub name: Line,
+    /// When it came to be.
+    pub began: Time,
+    /// When it ended.
+    pub ended: Time,
+}
+
+/// The deployment that this is about, as GitLab has it.
 #[derive(Debug)]
 pub(super) struct Found {
     /// Its number.
@@ -28,6 +54,15 @@ pub(super) struct Found {
     pub other: Option<(Job, Person)>,
 }
 
+/// What a job does with a deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Subject {
+    /// It makes it, or asks whether it may be made.
+    ToCome,
+    /// It may be about another job's, which it only records.
+    Happened,
+}
+
 /// Looks for the deployment of this job, or for the one of this pipeline and commit that this job is about.
 ///
 /// # Errors
@@ -35,29 +70,54 @@ pub(super) struct Found {
 pub(super) fn find(
     environment: &Name,
     sha: Option<&CommitId>,
+    subject: Subject,
     ci: &CiFacts,
     ctx: &Context,
     settings: &Settings,
-) -> Result<Option<Found>, Failure> {
-    let Some(gitlab) = settings.gitlab.as_deref().filter(|_| !settings.is_stale) else { return Ok(None) };
+) -> Result<Seen, Failure> {
+    let Some(gitlab) = settings.gitlab.as_deref().filter(|_| !settings.is_stale) else { return Ok(Seen::default()) };
     let deadline = Deadline::after(LONGEST.min(ctx.global.timeout / 4));
     let there = listed(Some(environment.as_str()), None, gitlab, deadline, ctx);
+    let good = there.iter().filter_map(went_well).collect();
     if let Some(own) = own(&there, ci) {
         refuse_contradiction(ci, own)?;
-        return Ok(Some(Found { id: own.id, environment: own.environment.name.clone(), other: None }));
+        let found = Found { id: own.id, environment: own.environment.name.clone(), other: None };
+        return Ok(Seen { found: Some(found), listed: good });
     }
     let running = listed(None, Some("running"), gitlab, deadline, ctx);
     if let Some(own) = own(&running, ci) {
         refuse_contradiction(ci, own)?;
         // the job deploys to another environment than the one that is named on the command line
-        return Ok(None);
+        return Ok(Seen { found: None, listed: good });
     }
     let is_of_it = |deployment: &&Deployment| {
         let pipeline = deployment.deployable.as_ref().and_then(|job| job.pipeline.as_ref());
         let is_here = pipeline.is_some_and(|pipeline| Some(pipeline.id) == ci.job.pipeline_id);
         is_here && Some(deployment.sha.as_str()) == sha.map(CommitId::as_str) && BEGUN.contains(&deployment.status.as_str())
     };
-    Ok(there.iter().find(is_of_it).and_then(|deployment| of_another_job(deployment, ci)))
+    let of_another = there.iter().filter(|_| subject == Subject::Happened).find(is_of_it);
+    let found = of_another.and_then(|deployment| of_another_job(deployment, ci));
+    Ok(Seen { found, listed: good })
+}
+
+/// The newest deployments there that went well, as far as GitLab tells, in a job.
+pub(super) fn that_went_well(environment: &Name, ctx: &Context, settings: &Settings) -> Vec<Listed> {
+    let is_job = settings.ci.is_some() && !settings.is_stale;
+    let Some(gitlab) = settings.gitlab.as_deref().filter(|_| is_job) else { return Vec::new() };
+    let deadline = Deadline::after(LONGEST.min(ctx.global.timeout / 4));
+    listed(Some(environment.as_str()), None, gitlab, deadline, ctx).iter().filter_map(went_well).collect()
+}
+
+fn went_well(deployment: &Deployment) -> Option<Listed> {
+    let job = deployment.deployable.as_ref().filter(|_| deployment.status == "success")?;
+    Some(Listed {
+        id: deployment.id,
+        sha: CommitId::new(deployment.sha.as_str()).ok()?,
+        job: job.id,
+        name: Line::clean(&job.name)?,
+        began: Time::new(deployment.created_at),
+        ended: Time::new(deployment.updated_at.unwrap_or(deployment.created_at)),
+    })
 }
 
 fn listed(

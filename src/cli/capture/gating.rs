@@ -61,6 +61,7 @@ impl Delivery {
         ctx: &Context,
         settings: &Settings,
     ) -> Result<Start, RecordError> {
+        self.refuse_lacking(known, ctx, settings)?;
         let standing = self.standing(known, ctx, settings)?;
         let mut record = self.record_at(&standing, known.state(), Progress::begun(at), settings);
         if let Some(begun) = own_open.map(|signer| begun_before(&record, signer, known)).transpose()?.flatten() {
@@ -87,6 +88,7 @@ impl Delivery {
         ctx: &Context,
         settings: &Settings,
     ) -> Result<(Record, Decision), RecordError> {
+        self.refuse_lacking(known, ctx, settings)?;
         let standing = self.standing(known, ctx, settings)?;
         let mut record = self.record_at(&standing, known.state(), progress, settings);
         let decision = self.decide_at(&standing, known, ctx, settings)?;
@@ -104,6 +106,7 @@ impl Delivery {
     /// # Errors
     /// Where the log can't be read.
     pub fn decide(&self, known: &Known, ctx: &Context, settings: &Settings) -> Result<Decision, RecordError> {
+        self.refuse_lacking(known, ctx, settings)?;
         self.decide_at(&self.standing(known, ctx, settings)?, known, ctx, settings)
     }
 
@@ -140,7 +143,8 @@ impl Delivery {
             _ => Direction::Unknown,
         };
         let log = LogFacts::Unreachable { because: because.to_owned(), direction };
-        self.ask(&self.key(None), &change, &log, &Told::default(), ctx, settings)
+        let told = Told { is_frozen: is_frozen(settings), ..Told::default() };
+        self.ask(&self.key(None), &change, &log, &told, ctx, settings)
     }
 
     /// Its place in a log with this state.
@@ -227,7 +231,8 @@ impl Delivery {
         match &*known {
             Some((same, told)) if same.as_ref() == previous => told.clone(),
             _ => {
-                let told = Told { requests: self.requests(comparison, ctx, settings), ..Told::default() };
+                let requests = self.requests(comparison, ctx, settings);
+                let told = Told { requests, is_frozen: is_frozen(settings), ..Told::default() };
                 *known = Some((previous.cloned(), told.clone()));
                 told
             }
@@ -419,6 +424,11 @@ fn findings(decision: &Decision) -> Vec<Finding> {
         Some(Finding { code: line(finding.code.as_str())?, message: line(&finding.message)?, newer: Default::default() })
     };
     decision.findings.iter().filter(is_said).filter_map(finding).collect()
+}
+
+/// Whether GitLab says by its variable that a freeze period of its own is on; a team without a policy goes by what it does with that.
+fn is_frozen(settings: &Settings) -> bool {
+    settings.config.rules.are_written && settings.ci.as_ref().is_some_and(|ci| ci.is_frozen)
 }
 
 fn is_missing(decision: &Decision) -> bool {

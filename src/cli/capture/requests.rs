@@ -4,7 +4,7 @@ use super::Delivery;
 use super::change::Comparison;
 use crate::cli::context::Context;
 use crate::cli::settings::Settings;
-use crate::core::gate::requests::{Approvals, Brought, Direct, Request, Requests, Why};
+use crate::core::gate::requests::{Approvals, Brought, Direct, Request, Requests, Unknown, Why};
 use crate::core::gate::{Author, Needed};
 use crate::core::policy::{ApprovalFor, Rules};
 use crate::core::record::{self, Line, Link, Person, Time};
@@ -32,7 +32,7 @@ impl Delivery {
     /// What brought the change, but for who approved it.
     pub(super) fn requests(&self, comparison: &Comparison, ctx: &Context, settings: &Settings) -> Requests {
         let Some(gitlab) = settings.gitlab.as_deref().filter(|_| !settings.is_stale) else { return Requests::NotAsked };
-        let unknown = |because: &str| Requests::Unknown { because: because.to_owned(), advice: None };
+        let unknown = |because: &str| Requests::Unknown(Unknown { because: because.to_owned(), ..Unknown::default() });
         if self.is_other_project {
             return unknown("the code is another project's");
         }
@@ -49,7 +49,7 @@ impl Delivery {
             Ok(brought) => Requests::Known(brought),
             Err(error) => {
                 ctx.ui.verbose(&error.to_string());
-                Requests::Unknown { because: error.to_string(), advice: error.advice(version(ctx).as_deref()) }
+                Requests::Unknown(untold(&error, ctx))
             }
         }
     }
@@ -60,8 +60,14 @@ impl Delivery {
     }
 }
 
+/// What GitLab did not tell, with what helps.
+pub(super) fn untold(error: &ApiError, ctx: &Context) -> Unknown {
+    let advice = error.advice(version(ctx).as_deref());
+    Unknown { because: error.to_string(), advice, is_unreachable: error.is_unreachable() }
+}
+
 /// The server's version, as the job's variables have it: for advice only.
-pub(super) fn version(ctx: &Context) -> Option<String> {
+fn version(ctx: &Context) -> Option<String> {
     ctx.variable("CI_SERVER_VERSION").filter(|version| !version.is_empty() && version.len() < 40)
 }
 

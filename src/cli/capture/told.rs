@@ -2,7 +2,7 @@
 //! and the accounts of those who approved.
 
 use super::Delivery;
-use super::requests::{deadline, version};
+use super::requests::{deadline, untold};
 use crate::cli::context::Context;
 use crate::cli::settings::Settings;
 use crate::core::gate::requests::{self, Approvals, Comment, Given, Pressed, Requests};
@@ -37,7 +37,7 @@ impl Delivery {
         for request in brought.requests.iter_mut().filter(|request| needed(request.iid)) {
             request.approvals = match approvals(request.iid, gitlab, place, deadline) {
                 Ok(given) => Approvals::Read(given),
-                Err(error) => Approvals::Unknown { because: error.to_string(), advice: error.advice(version(ctx).as_deref()) },
+                Err(error) => Approvals::Unknown(untold(&error, ctx)),
             };
         }
     }
@@ -83,12 +83,20 @@ impl Delivery {
 
 /// The approvals on a merge request, with what its button says where somebody may ask.
 fn approvals(iid: u64, gitlab: &Gitlab, place: requests::Place, deadline: Deadline) -> Result<Vec<Given>, ApiError> {
-    let comments: Vec<_> = gitlab.notes(iid, deadline)?.into_iter().map(comment).collect();
+    let comments = comments(iid, gitlab, deadline)?;
     let pressed = match gitlab.has_access_token() {
         true => Some(pressed(iid, gitlab, deadline)?),
         false => None,
     };
     Ok(requests::given(&comments, pressed.as_deref(), place))
+}
+
+/// The comments of a merge request, in the order of their numbers.
+///
+/// # Errors
+/// As [`ApiError`] says.
+pub fn comments(iid: u64, gitlab: &Gitlab, deadline: Deadline) -> Result<Vec<Comment>, ApiError> {
+    Ok(gitlab.notes(iid, deadline)?.into_iter().map(comment).collect())
 }
 
 fn pressed(iid: u64, gitlab: &Gitlab, deadline: Deadline) -> Result<Vec<Pressed>, ApiError> {
@@ -121,7 +129,7 @@ pub(super) fn ask_for_accounts(told: &mut Told, signed: &[Candidate], ctx: &Cont
     let on_requests = told_now.requests.known().into_iter().flat_map(|brought| &brought.requests).flat_map(|request| {
         let given = match &request.approvals {
             Approvals::Read(given) => given.as_slice(),
-            Approvals::NotRead | Approvals::Unknown { .. } => &[],
+            Approvals::NotRead | Approvals::Unknown(_) => &[],
         };
         given.iter().filter(|given| given.flaw.is_none()).map(|given| &given.approver)
     });

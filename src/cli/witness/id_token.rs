@@ -12,6 +12,10 @@ use anyhow::anyhow;
 /// The variable that `id_tokens` puts the token into.
 pub const VARIABLE: &str = "DEPLOY_RECORD_ID_TOKEN";
 
+/// What helps where another token than the job's own is in that variable.
+const ONLY_ID_TOKENS: &str = "only `id_tokens` of the job sets this variable: remove the one that the pipeline, the project, or whoever \
+                              started it has under that name";
+
 /// What becomes of a token that is right but for having expired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IfExpired {
@@ -30,7 +34,7 @@ pub fn claims(ctx: &Context, ci: &CiFacts, if_expired: IfExpired) -> Result<Opti
     let Some(token) = ctx.variable(VARIABLE) else { return Ok(None) };
     if token.is_empty() {
         return Err(
-            Failure::usage(anyhow!("id-token: {VARIABLE} is empty, and GitLab makes no empty ID token")).hint(REMOVE_IT)
+            Failure::usage(anyhow!("id-token: {VARIABLE} is empty, and GitLab makes no empty ID token")).hint(ONLY_ID_TOKENS)
         );
     }
     let deadline = Deadline::after(LONGEST.min(ctx.global.timeout / 4));
@@ -84,7 +88,7 @@ fn refused(problem: IdTokenError) -> Failure {
         IdTokenError::Expired { .. } => {
             "retry the job: a token lasts as long as the job may run, or 5 minutes where no time limit is set".to_owned()
         }
-        _ => REMOVE_IT.to_owned(),
+        _ => ONLY_ID_TOKENS.to_owned(),
     };
     Failure::usage(anyhow!("id-token: {VARIABLE} does not count: {problem}")).hint(hint)
 }

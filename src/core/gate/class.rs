@@ -112,7 +112,7 @@ fn untold(facts: &Facts, rules: &Rules) -> Option<String> {
             (unclear > 0).then(|| format!("GitLab does not tell by which merge requests {unclear} of the commits came in"))
         }
         Requests::NotAsked => Some("labels and direct pushes can't be told: GitLab was not asked".to_owned()),
-        Requests::Unknown { because, .. } => Some(format!("labels and direct pushes can't be told: {because}")),
+        Requests::Unknown(unknown) => Some(format!("labels and direct pushes can't be told: {}", unknown.because)),
     }
 }
 

@@ -61,15 +61,18 @@ fn needed<'b>(brought: &'b Brought, facts: &Facts, rules: &Rules, class: ClassNa
         by_label || touches(&request.paths)
     };
     let mut requests: Vec<_> = all.filter(is_meant).collect();
-    let direct: Vec<_> = brought.direct.iter().filter(|direct| touches(&direct.paths)).collect();
+    let mut direct: Vec<_> = brought.direct.iter().filter(|direct| touches(&direct.paths)).collect();
     // an emergency is approved where the newest change came in; and so is what no single one brought, such as all files of a first
     // deployment, or what a version had that is left behind
-    let newest = brought.requests.last();
     let is_unaccounted = requests.is_empty() && direct.is_empty();
-    if let Some(newest) = newest.filter(|_| class == ClassName::Emergency || is_unaccounted)
-        && !requests.iter().any(|request| request.iid == newest.iid)
-    {
-        requests.push(newest);
+    if class != ClassName::Emergency && !is_unaccounted {
+        return (requests, direct);
+    }
+    let is_deployed = |direct: &&Direct| Some(&direct.sha) == facts.commit;
+    match (brought.direct.iter().find(is_deployed), brought.requests.last()) {
+        (Some(newest), _) if !direct.iter().any(|known| known.sha == newest.sha) => direct.push(newest),
+        (None, Some(newest)) if !requests.iter().any(|known| known.iid == newest.iid) => requests.push(newest),
+        _ => {}
     }
     (requests, direct)
 }
@@ -93,7 +96,9 @@ fn uncovered(direct: &Direct) -> Option<Finding> {
 fn composed(counted: &[(&Request, (&Given, &Request, bool))]) -> Option<Verdict> {
     let (_, (given, host, _)) = counted.iter().max_by_key(|(_, (given, ..))| (given.at, given.note_id))?;
     let own = |(_, (other, ..)): &&(&Request, (&Given, &Request, bool))| std::ptr::eq(*other, *given);
-    let covers = counted.iter().filter(own).map(|(request, _)| request.iid).collect();
+    let mut covers: Vec<_> = counted.iter().filter(own).map(|(request, _)| request.iid).collect();
+    // the one in which it stands comes first
+    covers.sort_by_key(|iid| *iid != host.iid);
     let approval = Approval {
         source: given.source,
         approver: given.approver.clone(),
@@ -131,12 +136,13 @@ impl<'a> Judge<'a> {
             let given = match &host.approvals {
                 Approvals::Read(given) => given.as_slice(),
                 Approvals::NotRead => &[],
-                Approvals::Unknown { because, advice } if host.iid == target.iid => {
-                    let message = format!("the approvals of !{} can't be told: {because}", host.iid);
-                    near.push(Finding::new(Code::ApprovalNotTold, Effect::Refuses, message).advising(advice.clone()));
+                Approvals::Unknown(unknown) if host.iid == target.iid => {
+                    let message = format!("the approvals of !{} can't be told: {}", host.iid, unknown.because);
+                    let finding = Finding::new(Code::ApprovalNotTold, Effect::Refuses, message);
+                    near.push(finding.advising(unknown.advice.clone()));
                     &[]
                 }
-                Approvals::Unknown { .. } => &[],
+                Approvals::Unknown(_) => &[],
             };
             for given in given {
                 match self.judge(given, host, target) {

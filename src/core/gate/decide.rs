@@ -1,7 +1,7 @@
 //! The decision: every rule is asked in its turn, and what it finds is put together.
 
 use super::approval::{self, Verdict};
-use super::requests::Requests;
+use super::requests::{Approvals, Requests, Unknown};
 use super::{Code, Decision, Direction, Effect, Facts, Finding, LogFacts, Needed, Paths, class, coverage};
 use crate::core::policy::{ApprovalFor, FourEyes, Overdue, Rules, Unreachable};
 use crate::core::record::{ApprovalSource, BreakGlass, Class, ClassName, FollowUp, Line, Override, Text, Time};
@@ -143,10 +143,11 @@ impl Gate<'_> {
     }
 
     fn look_at_freezes(&mut self) {
-        let (now, environment) = (self.facts.now, self.facts.environment);
-        let rules = self.rules;
-        for freeze in rules.freezes.iter().filter(|freeze| freeze.is_on(now, environment, &rules.calendar)) {
-            let message = format!("a freeze is on: {freeze} {}", rules.calendar.zone);
+        let (now, environment, calendar) = (self.facts.now, self.facts.environment, &self.rules.calendar);
+        let on = self.rules.freezes.iter().filter(|freeze| freeze.is_on(now, environment, calendar));
+        let by_policy = on.map(|freeze| format!("a freeze is on: {freeze} {}", calendar.zone));
+        let by_gitlab = self.facts.told.is_frozen.then(|| "a freeze period that is set in GitLab is on".to_owned());
+        for message in by_policy.chain(by_gitlab).collect::<Vec<_>>() {
             if self.is_emergency && self.goes_forward() {
                 self.facts.emergency_reason().into_iter().for_each(|reason| self.override_rule(Code::Freeze, reason));
                 self.find(Code::Freeze, Effect::Overridden, message);
@@ -208,6 +209,10 @@ impl Gate<'_> {
             self.say_who_was_not_compared();
             return Some(verdict);
         }
+        if let Some(because) = self.out_of_reach().filter(|_| is_needed) {
+            self.miss_gitlab(&because);
+            return None;
+        }
         if is_needed {
             let near = verdicts.into_iter().filter_map(Result::err).chain(coverage.findings);
             self.miss_approval(near.collect());
@@ -225,6 +230,34 @@ impl Gate<'_> {
         rejected.is_empty() || !is_needed
     }
 
+    /// Why GitLab, which may have an approval, can't be asked for it now.
+    fn out_of_reach(&self) -> Option<String> {
+        let unreachable = |unknown: &Unknown| unknown.is_unreachable.then(|| unknown.because.clone());
+        match &self.facts.told.requests {
+            Requests::NotAsked => None,
+            Requests::Unknown(unknown) => unreachable(unknown),
+            Requests::Known(brought) => brought.requests.iter().find_map(|request| match &request.approvals {
+                Approvals::Unknown(unknown) => unreachable(unknown),
+                Approvals::NotRead | Approvals::Read(_) => None,
+            }),
+        }
+    }
+
+    /// As where the log can't be reached: the policy says which deployments go ahead meanwhile.
+    fn miss_gitlab(&mut self, because: &str) {
+        let message = format!("GitLab can't be asked for the approval that it needs: {because}");
+        if self.rules.unreachable.of(self.class) == Unreachable::Stop {
+            self.stop(Code::GitlabUnreachable, None, message);
+        } else {
+            self.find(Code::GitlabUnreachable, Effect::Says, message);
+            self.find(
+                Code::ApprovalNotChecked,
+                Effect::Says,
+                "it needs an approval, and whether there is one can't be told now",
+            );
+        }
+    }
+
     fn miss_approval(&mut self, near: Vec<Finding>) {
         self.breaks_glass |= self.facts.said.break_glass.is_some();
         let effect = if self.breaks_glass { Effect::Overridden } else { Effect::Refuses };
@@ -238,11 +271,11 @@ impl Gate<'_> {
         self.findings.extend(near.into_iter().map(|finding| Finding { effect, ..finding }));
         let accepts = |source| self.rules.approval.accept.contains(&source);
         let by_request = accepts(ApprovalSource::MergeRequestNote) || accepts(ApprovalSource::MergeRequestApproval);
-        if let Requests::Unknown { because, advice } = &self.facts.told.requests
+        if let Requests::Unknown(unknown) = &self.facts.told.requests
             && by_request
         {
-            let message = format!("whether it was approved in a merge request can't be told: {because}");
-            self.findings.push(Finding::new(Code::RequestsUnknown, effect, message).advising(advice.clone()));
+            let message = format!("whether it was approved in a merge request can't be told: {}", unknown.because);
+            self.findings.push(Finding::new(Code::RequestsUnknown, effect, message).advising(unknown.advice.clone()));
         }
     }
 

@@ -44,6 +44,9 @@ pub struct Told {
     pub deployment: Vec<Candidate>,
     /// Who rejected the deployment.
     pub rejected_by: Vec<Person>,
+    /// Whether a freeze period is on that was set in GitLab itself (docs.gitlab.com/user/project/releases, "Prevent unintentional
+    /// releases by setting a deploy freeze").
+    pub is_frozen: bool,
     /// The accounts of approvers, by login.
     pub accounts: BTreeMap<Name, Account>,
 }

@@ -42,7 +42,7 @@ choice! {
         Approved = "approved",
         /// It needs an approval, and none counts.
         ApprovalMissing = "approval-missing",
-        /// It needs an approval, and the log, which would show it, can't be reached.
+        /// It needs an approval, and the log or GitLab, which would show it, can't be reached.
         ApprovalNotChecked = "approval-not-checked",
         /// An approval is for another project.
         ApprovalOtherProject = "approval-other-project",
@@ -84,6 +84,8 @@ choice! {
         ApprovalInternal = "approval-internal",
         /// A comment that approves was edited.
         ApprovalEdited = "approval-edited",
+        /// A comment that approved was deleted while the deployment ran.
+        ApprovalGone = "approval-gone",
         /// A comment that approves has a time that does not fit those around it.
         ApprovalBackdated = "approval-backdated",
         /// The merge request was changed after an approval of it.
@@ -116,6 +118,8 @@ choice! {
         ReviewDue = "review-due",
         /// The log can't be reached.
         LogUnreachable = "log-unreachable",
+        /// GitLab can't be asked for the approvals that are needed.
+        GitlabUnreachable = "gitlab-unreachable",
     }
 }
 
@@ -202,9 +206,10 @@ impl Decision {
         !self.findings.iter().any(|finding| finding.effect == Effect::Refuses)
     }
 
-    /// Whether it is turned away only because the log can't be reached.
+    /// Whether it is turned away only because the log or GitLab can't be reached.
     pub fn is_unreachable(&self) -> bool {
         let mut refusing = self.findings.iter().filter(|finding| finding.effect == Effect::Refuses).peekable();
-        refusing.peek().is_some() && refusing.all(|finding| finding.code == Code::LogUnreachable)
+        refusing.peek().is_some()
+            && refusing.all(|finding| matches!(finding.code, Code::LogUnreachable | Code::GitlabUnreachable))
     }
 }

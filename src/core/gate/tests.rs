@@ -37,14 +37,14 @@ fn place(project: u64, service: &str, environment: &str) -> PlaceKey {
 
 /// Everything that the gate is told, to be changed and asked again.
 #[derive(Debug, Clone)]
-struct World {
-    rules: Rules,
-    actor: Option<Person>,
+pub(super) struct World {
+    pub rules: Rules,
+    pub actor: Option<Person>,
     branches: Vec<String>,
-    change: Change,
-    said: Said,
+    pub change: Change,
+    pub said: Said,
     log: LogFacts,
-    told: Told,
+    pub told: Told,
 }
 
 impl World {
@@ -81,25 +81,25 @@ impl World {
         }
     }
 
-    fn sensitive() -> World {
+    pub fn sensitive() -> World {
         let mut world = World::new();
         world.change.paths = Paths::Since(vec!["src/billing/tax.rs".to_owned()]);
         world
     }
 
-    fn approved_by(login: &str) -> World {
+    pub fn approved_by(login: &str) -> World {
         let mut world = World::sensitive();
         world.approvals().push(candidate(login));
         world
     }
 
-    fn decide(&self) -> Decision {
+    pub fn decide(&self) -> Decision {
         let (environment, version, commit) = (name("production"), line("1.4.2"), commit('a'));
         let service = name("api");
         gate_facts(self, &environment, &service, &version, &commit)
     }
 
-    fn approvals(&mut self) -> &mut Vec<Candidate> {
+    pub fn approvals(&mut self) -> &mut Vec<Candidate> {
         match &mut self.log {
             LogFacts::Read { approvals, .. } => approvals,
             LogFacts::Unreachable { .. } => unreachable!("the log is read in this test"),
@@ -173,7 +173,7 @@ fn gate_facts(world: &World, environment: &Name, service: &Name, version: &Line,
 }
 
 /// An hour old, and for what is deployed.
-fn candidate(login: &str) -> Candidate {
+pub(super) fn candidate(login: &str) -> Candidate {
     let approval = Approval {
         source: ApprovalSource::Signed,
         approver: person(login),

@@ -435,7 +435,8 @@ shape! {
         url: Option<Link>,
         /// GitLab's number for the comment.
         note_id: Option<u64>,
-        /// Digest of `note` as it stands here.
+        /// Digest of the approval's whole text where it stands, without blank ends and with `\n` as line ends; also of what was
+        /// redacted or cut in `note`.
         note_sha256: Option<Digest>,
         /// Number of a signed approval.
         seq: Option<u64>,
@@ -443,7 +444,7 @@ shape! {
         sha256: Option<Digest>,
         /// The commit that it is bound to.
         commit: Option<CommitId>,
-        /// Merge requests that it covers.
+        /// Merge requests that it covers, the one in which it stands first.
         covers: Vec<u64>,
         /// Whether it was given before the start.
         before_start: Option<bool>,

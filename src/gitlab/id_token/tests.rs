@@ -472,11 +472,11 @@ fn no_error_shows_the_token_or_strange_characters() {
 #[test]
 fn key_sets_of_all_kinds_are_read() {
     for text in [r#"{"keys":[]}"#, r#"{"keys":[1,null,"x",{}]}"#, r#"{"keys":[],"more":1}"#] {
-        let keys: KeySet = serde_json::from_str(text).expect(text);
+        let keys = KeySet::parse(text.as_bytes()).expect(text);
         assert!(matches!(verify(&KEY.sign(&claims()), &keys, &JOB, NOW), Err(IdTokenError::UnknownKey(_))));
     }
     for text in ["{}", "[]", "<html>", r#"{"keys":{}}"#, ""] {
-        serde_json::from_str::<KeySet>(text).expect_err(text);
+        assert!(KeySet::parse(text.as_bytes()).is_none(), "{text}");
     }
 }
 

@@ -254,7 +254,7 @@ fn a_job_approves_nothing_under_whatever_name() {
     team.run(&approve).expect(2).says("the key belongs to `ci:main` in allowed_signers");
     team.env.unset("DEPLOY_RECORD_PRINCIPAL");
     assert_eq!(team.records().len(), 2);
-    assert_eq!(codes(&team.check(1, &[])), ["approval-missing", "sensitive"]);
+    assert_eq!(codes(&team.check(1, &[])), ["approval-missing", "direct-push", "sensitive"]);
 }
 
 #[test]
@@ -291,5 +291,5 @@ fn an_automated_run_is_held_against_the_authors_alone() {
     // whose author nobody knows
     team.write_to_main(".deploy-record.yml", &POLICY.replace("people: { ann: { git: [\"ann@acme.example\"] } }", ""));
     team.deploy("2", &[]).expect(1).says("(approval-not-proven)");
-    assert_eq!(codes(&team.newest()), ["approval-missing", "approval-not-proven"]);
+    assert_eq!(codes(&team.newest()), ["approval-missing", "approval-not-proven", "direct-push"]);
 }

@@ -196,7 +196,7 @@ fn it_takes_the_persons_own_token() {
     let mut poor = bare;
     let token = server.gitlab(|gitlab| gitlab.access_token(CHEN, &["read_api", "read_repository"]));
     poor.set("DEPLOY_RECORD_TOKEN", &token);
-    comment(&poor, &[]).expect(2).says("lacks the scope `api`");
+    comment(&poor, &[]).expect(2).says("lacks a scope; make one with the scope `api`");
     assert!(bodies(&server).is_empty());
     for line in [&["--merge-request", "120"][..], &["--yes"], &["--comment", "--valid-for", "2 hours"]] {
         poor.deploy_record(&[&["approve", "-e", "production", "--reason", "x"][..], line].concat()).expect(2);

@@ -2,6 +2,7 @@
 
 mod comment;
 mod near_misses;
+mod servers;
 mod story;
 
 use crate::gate::rig::Team;

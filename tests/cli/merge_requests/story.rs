@@ -2,7 +2,7 @@
 
 use super::{ANN, CHEN, DANA, EVE, NOTE, POLICY, merge, merged, team};
 use crate::gate::rig::codes;
-use crate::support::git_server::GitServer;
+use crate::support::git_server::{GitServer, Gitlab};
 use serde_json::json;
 
 #[test]
@@ -67,7 +67,7 @@ fn each_sensitive_merge_request_needs_one_and_one_may_cover_all() {
     // one in the newest that names the other
     let all = server.gitlab(|gitlab| gitlab.note(123, CHEN, &format!("{NOTE}\nCovers: !120")));
     let allowed = team.check(0, &[]);
-    assert_eq!((&allowed["approval"]["note_id"], &allowed["approval"]["covers"]), (&json!(all), &json!([120, 123])));
+    assert_eq!((&allowed["approval"]["note_id"], &allowed["approval"]["covers"]), (&json!(all), &json!([123, 120])));
     team.deploy("1.1", &[]).expect(0);
     let record = team.newest();
     let requests = record["changes"]["merge_requests"].as_array().expect("requests");
@@ -104,7 +104,12 @@ fn squashed_and_fast_forwarded_merge_requests_are_found() {
 fn the_branch_of_an_open_merge_request_is_deployed_in_an_emergency() {
     let server = GitServer::http();
     let policy = format!("{POLICY}emergency: {{ direct_push: true }}\n");
-    let mut team = team(&server, &policy);
+    let mut team = team(&server, POLICY);
+    let rule = team.commit(&[(".deploy-record.yml", &policy)], "Direct pushes are emergencies");
+    server.gitlab(|gitlab| {
+        gitlab.merge_request(139, ANN);
+        gitlab.merge(139, EVE, &rule);
+    });
     team.env.git(&["checkout", "--quiet", "-b", "change-140"]);
     let head = team.commit(&[("main.rs", "2")], "Mend it");
     server.gitlab(|gitlab| gitlab.merge_request(140, ANN).sha = head.clone());
@@ -150,4 +155,32 @@ fn labels_make_it_sensitive_or_an_emergency() {
     server.gitlab(|gitlab| gitlab.job_token_reads_merge_requests = false);
     let (code, name, because) = class("docs");
     assert!((code, name.as_str()) == (1, "sensitive") && because.contains("can't be told"), "{because}");
+}
+
+#[test]
+fn an_approval_that_changes_while_the_deployment_runs_is_on_record() {
+    let server = GitServer::http();
+    let mut team = team(&server, POLICY);
+    let cases: [(&str, &str, fn(&mut Gitlab, u64)); 4] = [
+        ("untouched", "", |_, _| {}),
+        ("edited", "approval-edited", |gitlab, note| {
+            gitlab.edit_note(note, "Deploy-Approval: production\nReason: another one");
+        }),
+        ("withdrawn", "approval-withdrawn", |gitlab, _| {
+            gitlab.note(gitlab.merge_requests.last().expect("one").iid, CHEN, "Deploy-Approval: withdrawn");
+        }),
+        ("deleted", "approval-gone", |gitlab, note| gitlab.delete_note(note)),
+    ];
+    for (at, (what, code, change)) in cases.into_iter().enumerate() {
+        let iid = 120 + at as u64;
+        merged(&mut team, &server, iid, &format!("billing/{what}.rs"));
+        let note = server.gitlab(|gitlab| gitlab.note(iid, CHEN, NOTE));
+        team.run(&["start", "-e", "production", "--version", what]).expect(0);
+        server.gitlab(|gitlab| change(gitlab, note));
+        let end = team.run(&["finish", "-e", "production", "--status", "success"]);
+        end.expect(0);
+        let record = team.newest();
+        assert_eq!(codes(&record), if code.is_empty() { vec![] } else { vec![code] }, "{what}: {}", end.stderr);
+        assert_eq!(record["follow_up"].is_object(), !code.is_empty(), "{what}");
+    }
 }

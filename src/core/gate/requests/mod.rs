@@ -3,6 +3,8 @@
 mod compose;
 mod given;
 mod note;
+#[cfg(test)]
+mod tests;
 
 pub use compose::{approving, withdrawing};
 pub use given::{Comment, Given, Place, Pressed, given, page_of};
@@ -18,14 +20,20 @@ pub enum Requests {
     #[default]
     NotAsked,
     /// It can't be told.
-    Unknown {
-        /// Why.
-        because: String,
-        /// What helps.
-        advice: Option<String>,
-    },
+    Unknown(Unknown),
     /// GitLab told.
     Known(Brought),
+}
+
+/// That something can't be told.
+#[derive(Debug, Clone, Default)]
+pub struct Unknown {
+    /// Why.
+    pub because: String,
+    /// What helps.
+    pub advice: Option<String>,
+    /// Whether only because GitLab can't be reached, so that it may be told in a while.
+    pub is_unreachable: bool,
 }
 
 /// What brought a change.
@@ -71,12 +79,7 @@ pub enum Approvals {
     #[default]
     NotRead,
     /// They can't be read.
-    Unknown {
-        /// Why.
-        because: String,
-        /// What helps.
-        advice: Option<String>,
-    },
+    Unknown(Unknown),
     /// Such as count, and such as do not.
     Read(Vec<Given>),
 }
@@ -108,7 +111,7 @@ impl Requests {
     pub fn known(&self) -> Option<&Brought> {
         match self {
             Requests::Known(brought) => Some(brought),
-            Requests::NotAsked | Requests::Unknown { .. } => None,
+            Requests::NotAsked | Requests::Unknown(_) => None,
         }
     }
 }

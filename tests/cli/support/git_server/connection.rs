@@ -116,6 +116,11 @@ impl<'a> Visit<'a> {
         if self.step == Some(Step::Push) {
             self.shared.log.set_push(self.place, &body);
         }
+        if self.step == Some(Step::Api)
+            && let Err(response) = api::check(self.shared, &self.head, &body)
+        {
+            return self.send(&response, reader);
+        }
         match self.failure {
             Some(Failure::CutBefore) => Ok(ControlFlow::Break(())),
             Some(Failure::Hang) => {
@@ -138,6 +143,10 @@ impl<'a> Visit<'a> {
             Some(Failure::StatusAfter(status)) => Response::text(status, "not by us"),
             _ => response,
         };
+        self.send(&response, reader)
+    }
+
+    fn send(&self, response: &Response, reader: &mut Reader) -> io::Result<ControlFlow<()>> {
         self.shared.log.set_answer(self.place, response.status, &response.body);
         let bytes = response.to_bytes();
         if self.failure == Some(Failure::CutResponse) {
@@ -262,15 +271,14 @@ fn credentials(head: &Head) -> Option<(String, String)> {
 }
 
 fn access(shared: &Shared, user: &str, token: &str) -> Option<Access> {
-    if !matches!(user, "gitlab-ci-token" | "oauth2") {
-        None
-    } else if token == shared.job_token {
+    let is_job = matches!(user, "gitlab-ci-token" | "oauth2");
+    if is_job && token == shared.job_token {
         Some(Access::Write)
-    } else if token == shared.read_only_token {
+    } else if is_job && token == shared.read_only_token {
         Some(Access::Read)
     } else {
-        let may = lock(&shared.gitlab).git_access(token)?;
-        Some(if may.push { Access::Write } else { Access::Read })
+        let may_push = lock(&shared.gitlab).may_push(token)?;
+        Some(if may_push { Access::Write } else { Access::Read })
     }
 }
 

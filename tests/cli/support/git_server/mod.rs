@@ -162,21 +162,6 @@ impl GitServer {
         lock(&self.shared.faults).set_cuts(before, after, seed);
     }
 
-    /// Sets what the API tells of the job whose token asks.
-    pub fn set_job(&self, job: serde_json::Value) {
-        self.gitlab(|gitlab| gitlab.job = Some(job));
-    }
-
-    /// What GitLab remembers behind its REST API, to look at and to change; requests wait meanwhile.
-    pub fn gitlab<R>(&self, look: impl FnOnce(&mut Gitlab) -> R) -> R {
-        look(&mut lock(&self.shared.gitlab))
-    }
-
-    /// What requests or answers of the API did that GitLab's don't do. Once it has been taken, the server can be dropped in peace.
-    pub fn violations(&self) -> Vec<String> {
-        std::mem::take(&mut *lock(&self.shared.violations))
-    }
-
     /// Sets the keys with which the server signs ID tokens, as it tells them at `/oauth/discovery/keys`.
     pub fn set_keys(&self, keys: &[serde_json::Value]) {
         *lock(&self.shared.keys) = Some(serde_json::json!({ "keys": keys }));
@@ -203,12 +188,6 @@ impl GitServer {
     pub fn requests(&self) -> Vec<Request> {
         let requests = self.shared.log.requests().into_iter();
         requests.filter(|request| !matches!(request.step, Some(Step::Api | Step::Keys))).collect()
-    }
-
-    /// All requests of the REST API so far, in the order in which their heads arrived.
-    pub fn api_requests(&self) -> Vec<Request> {
-        let requests = self.shared.log.requests().into_iter();
-        requests.filter(|request| request.step == Some(Step::Api)).collect()
     }
 
     /// Makes another bare repository, such as `grp/other.git`, and returns its folder.

@@ -83,8 +83,8 @@ pub fn merge_requests(gitlab: &mut Gitlab, call: &Call) -> Answer {
     if found.is_empty() && !is_known {
         return Err(message(404, "404 Commit Not Found"));
     }
-    let state = call.choice("state", &["all", "opened", "closed", "locked", "merged"])?;
-    found.retain(|merge_request| state == "all" || merge_request.state == state);
+    let state = call.text("state").filter(|state| matches!(state.as_str(), "opened" | "closed" | "locked" | "merged"));
+    found.retain(|merge_request| state.as_ref().is_none_or(|state| merge_request.state == *state));
     found.sort_by_key(|merge_request| std::cmp::Reverse(merge_request.id));
     page(gitlab, call, &found, |merge_request| gitlab.merge_request_json(merge_request))
 }

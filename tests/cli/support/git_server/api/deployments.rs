@@ -106,6 +106,14 @@ impl Gitlab {
         found.unwrap_or_else(|| panic!("there is no deployment {id}"))
     }
 
+    /// Ends a deployment that ran, as its job ends.
+    pub fn finish_deployment(&mut self, id: u64, status: &str) {
+        let now = self.now();
+        let deployment = self.deployment_mut(id);
+        deployment.status = status.to_owned();
+        (deployment.finished_at, deployment.updated_at) = (Some(now), now);
+    }
+
     /// Approves a deployment that waits for it (Premium).
     pub fn approve_deployment(&mut self, id: u64, user: u64, comment: &str) {
         let (created_at, status) = (self.now(), "approved".to_owned());

@@ -4,10 +4,10 @@
 //! It is not part of this project. It is looked for in the folder that `GITLAB_OPENAPI` names, else in
 //! `shared/facts/gitlab-openapi` beside the project's own folder. What it says is taken as it is, but for what it is known to be
 //! wrong about: a project's number may be its path; most of its fields are called texts, whatever they are; a list of labels may
-//! be written with commas; lists are described as their elements. What it leaves out is in [`ABSENT`].
+//! be written with commas; lists are described as their elements. What it leaves out is in [`absent`].
 
-use super::ROOT;
 use super::call::{gathered, pairs, read_body};
+use super::{ROOT, absent};
 use crate::support::git_server::http::{Head, Response};
 use chrono::{DateTime, NaiveDate};
 use serde::Deserialize;
@@ -16,29 +16,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-const FILE: &str = "openapi_v2.subset.yaml";
-
-/// What the description leaves out though GitLab has it: method, path, parameters, fields of the answer.
-#[rustfmt::skip]
-const ABSENT: &[(&str, &str, &str, &str)] = &[
-    ("GET", "/user", "", USER),
-    ("GET", "/users", "username page per_page", USER),
-    ("GET", "/users/{id}", "", USER),
-    ("GET", "/groups/{id}/members/all", "user_ids query page per_page", MEMBER),
-    ("GET", "/groups/{id}/members/all/{user_id}", "", MEMBER),
-    ("GET", "/projects/{id}/merge_requests/{iid}/notes", "order_by sort page per_page", NOTE),
-    ("POST", "/projects/{id}/merge_requests/{iid}/notes", "body internal", NOTE),
-    ("GET", "/projects/{id}/merge_requests/{iid}/notes/{note_id}", "", NOTE),
-    ("PUT", "/projects/{id}/merge_requests/{iid}/notes/{note_id}", "body", NOTE),
-    ("DELETE", "/projects/{id}/merge_requests/{iid}/notes/{note_id}", "", ""),
-];
-
-const USER: &str = "id username public_email name state locked avatar_url web_url created_at bio bot";
-
-const MEMBER: &str = "id username public_email name state locked avatar_url web_url access_level created_at created_by expires_at membership_state";
-
-const NOTE: &str = "id type body author created_at updated_at system noteable_id noteable_type noteable_iid project_id commit_id \
-    resolvable resolved resolved_by resolved_at confidential internal imported imported_from commands_changes summary";
+/// The part of it that matters here, or the whole.
+const FILES: [&str; 2] = ["openapi_v2.subset.yaml", "openapi_v2.yaml"];
 
 /// The description, as far as it is used.
 #[derive(Deserialize)]
@@ -109,11 +88,14 @@ pub fn folder() -> PathBuf {
 }
 
 impl Description {
+    /// Reads it from a folder; `None` where it is not there.
+    ///
     /// # Panics
     /// If the file is there and is not a description.
-    fn read(folder: &Path) -> Option<Description> {
-        let text = std::fs::read_to_string(folder.join(FILE)).ok()?;
-        Some(serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{FILE}: {error}")))
+    pub fn read(folder: &Path) -> Option<Description> {
+        let file = FILES.iter().map(|name| folder.join(name)).find(|file| file.is_file())?;
+        let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        Some(serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display())))
     }
 
     /// Whether GitLab takes this request: its path below `/api/v4`, its parameters.
@@ -124,7 +106,7 @@ impl Description {
             return Err("a GET with a body".to_owned());
         }
         let Some((operation, places)) = self.operation(&head.method, path) else {
-            let (parameters, _) = absent(&head.method, path).ok_or("GitLab has no such path and method")?;
+            let (parameters, _) = absent::find(&head.method, path).ok_or("GitLab has no such path and method")?;
             let mut names = query.keys().chain(body.keys());
             return match names.find(|name| !is_among(name, parameters)) {
                 Some(name) => Err(format!("GitLab knows no parameter `{name}` here")),
@@ -180,7 +162,7 @@ impl Description {
         }
         let answer: Value = serde_json::from_slice(&response.body).map_err(|error| format!("the answer: {error}"))?;
         let Some((operation, _)) = self.operation(method, path) else {
-            let (_, fields) = absent(method, path).ok_or("GitLab has no such path and method")?;
+            let (_, fields) = absent::find(method, path).ok_or("GitLab has no such path and method")?;
             let mut objects = answer.as_array().map_or(std::slice::from_ref(&answer), Vec::as_slice).iter();
             let invented = objects.find_map(|object| object.as_object()?.keys().find(|name| !is_among(name, fields)));
             return invented.map_or(Ok(()), |name| Err(format!("GitLab answers no field `{name}` here")));
@@ -283,17 +265,12 @@ impl Parameter {
     }
 }
 
-fn absent(method: &str, path: &str) -> Option<(&'static str, &'static str)> {
-    let mut known = ABSENT.iter().filter(|(known, template, ..)| *known == method && places(template, path).is_some());
-    known.next().map(|(.., parameters, fields)| (*parameters, *fields))
-}
-
 fn is_among(name: &str, names: &str) -> bool {
     names.split(' ').any(|known| known == name)
 }
 
 /// The varying parts of a path, decoded.
-fn places(template: &str, path: &str) -> Option<Vec<(String, String)>> {
+pub fn places(template: &str, path: &str) -> Option<Vec<(String, String)>> {
     let (names, parts): (Vec<_>, Vec<_>) = (template.split('/').collect(), path.split('/').collect());
     if names.len() != parts.len() {
         return None;

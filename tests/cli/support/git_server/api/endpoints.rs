@@ -3,7 +3,8 @@
 use super::call::{Answer, Call};
 use super::state::Gitlab;
 use super::{
-    approvals, commits, deployments, environments, issues, job, members, merge_requests, notes, project, releases, users,
+    approvals, commits, deployments, environments, issues, job, members, merge_requests, notes, project, references, releases,
+    users,
 };
 
 /// Whether an endpoint takes the token of a job (docs.gitlab.com/ci/jobs/ci_job_token, "Job token access").
@@ -76,13 +77,15 @@ pub const ENDPOINTS: &[Endpoint] = &[
 
     endpoint("GET", "/projects/:id", Never, "", project::show),
     endpoint("GET", "/projects/:id/repository/files/:file_path/raw", Always, "ref", project::raw_file),
+    endpoint("GET", "/projects/:id/repository/branches", Newer, "search page per_page", references::branches),
+    endpoint("GET", "/projects/:id/repository/tags", Newer, "search order_by sort page per_page", references::tags),
     endpoint("GET", "/projects/:id/repository/commits/:sha", Newer, "stats", commits::show),
     endpoint("GET", "/projects/:id/repository/commits/:sha/merge_requests", Newer, "state page per_page", commits::merge_requests),
 
     endpoint("GET", "/projects/:id/merge_requests", Newer, merge_requests::FILTERS, merge_requests::list),
     endpoint("GET", "/projects/:id/merge_requests/:merge_request_iid", Newer, "", merge_requests::show),
     endpoint("GET", "/projects/:id/merge_requests/:merge_request_iid/approvals", Never, "", approvals::show),
-    endpoint("GET", "/projects/:id/merge_requests/:merge_request_iid/notes", Newer, "order_by sort page per_page", notes::list),
+    endpoint("GET", "/projects/:id/merge_requests/:merge_request_iid/notes", Newer, "order_by sort activity_filter page per_page", notes::list),
     endpoint("POST", "/projects/:id/merge_requests/:merge_request_iid/notes", Never, "body internal", notes::create),
     endpoint("GET", "/projects/:id/merge_requests/:merge_request_iid/notes/:note_id", Newer, "", notes::show),
     endpoint("PUT", "/projects/:id/merge_requests/:merge_request_iid/notes/:note_id", Never, "body", notes::update),

@@ -149,7 +149,7 @@ impl Gitlab {
 
 pub fn list(gitlab: &mut Gitlab, call: &Call) -> Answer {
     let state = call.choice("state", &["all", "opened", "closed"])?;
-    call.choice("scope", &["created_by_me", "all", "assigned_to_me"])?;
+    call.choice("scope", &["all"])?;
     let (authors, assignees, iids) = (call.numbers("author_id")?, call.numbers("assignee_id")?, call.numbers("iids")?);
     let mut found = Vec::new();
     for issue in &gitlab.issues {

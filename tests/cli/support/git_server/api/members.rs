@@ -57,7 +57,7 @@ impl Gitlab {
     }
 
     /// A user's level in the project, own or inherited from its groups; 0 for none.
-    pub(in super::super) fn level(&self, user: u64) -> u32 {
+    pub(super) fn level(&self, user: u64) -> u32 {
         let all = effective(self.groups_of(&self.project.path).chain([self.members.as_slice()]));
         all.iter().find(|member| member.user == user).map_or(0, |member| member.access_level)
     }

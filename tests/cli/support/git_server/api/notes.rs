@@ -1,7 +1,7 @@
 //! Notes on merge requests (docs.gitlab.com/api/notes).
 
 use super::call::{Answer, Call, json, message};
-use super::paging::page;
+use super::paging::page_of_visible;
 use super::state::{Gitlab, timestamp};
 use crate::support::git_server::http::Response;
 use chrono::{DateTime, Utc};
@@ -116,18 +116,16 @@ impl Gitlab {
         body
     }
 
-    /// The notes of the merge request that the caller may see.
-    fn visible_notes(&self, call: &Call) -> Result<Vec<&Note>, Response> {
-        let iid = self.find_merge_request(call)?.iid;
-        let sees_internal = self.level(call.caller.user()) >= SEES_INTERNAL;
-        let notes = self.notes.iter().filter(|note| note.merge_request == iid && (sees_internal || !note.internal));
-        Ok(notes.collect())
+    /// Whether the caller may see the note.
+    fn shows_note(&self, note: &Note, call: &Call) -> bool {
+        !note.internal || self.level(call.caller.user()) >= SEES_INTERNAL
     }
 
     fn find_note(&self, call: &Call) -> Result<&Note, Response> {
-        let id = call.number("note_id")?;
-        let note = self.visible_notes(call)?.into_iter().find(|note| note.id == id);
-        note.ok_or_else(|| message(404, "404 Not found"))
+        let (iid, id) = (self.find_merge_request(call)?.iid, call.number("note_id")?);
+        let note = self.notes.iter().find(|note| note.merge_request == iid && note.id == id);
+        let note = note.ok_or_else(|| message(404, "404 Not found"))?;
+        if self.shows_note(note, call) { Ok(note) } else { Err(message(404, "404 Note Not Found")) }
     }
 
     /// The number of a note that the caller may change: their own, or any where they are Maintainer, but none of GitLab's own.
@@ -138,16 +136,24 @@ impl Gitlab {
     }
 }
 
+/// By `created_at` means by number, also where a note says that it is older. What the caller may not see is taken out of the page
+/// and not of the list: a page can be short, or empty, with others behind it (GitLab's `lib/api/notes.rb`).
 pub fn list(gitlab: &mut Gitlab, call: &Call) -> Answer {
-    let mut notes = gitlab.visible_notes(call)?;
+    let iid = gitlab.find_merge_request(call)?.iid;
+    let mut notes: Vec<&Note> = gitlab.notes.iter().filter(|note| note.merge_request == iid).collect();
+    match call.choice("activity_filter", &["all_notes", "only_comments", "only_activity"])? {
+        "only_comments" => notes.retain(|note| !note.system),
+        "only_activity" => notes.retain(|note| note.system),
+        _ => {}
+    }
     match call.choice("order_by", &["created_at", "updated_at"])? {
         "updated_at" => notes.sort_by_key(|note| (note.updated_at, note.id)),
-        _ => notes.sort_by_key(|note| (note.created_at, note.id)),
+        _ => notes.sort_by_key(|note| note.id),
     }
     if call.choice("sort", &["desc", "asc"])? == "desc" {
         notes.reverse();
     }
-    page(gitlab, call, &notes, |note| gitlab.note_json(note))
+    page_of_visible(gitlab, call, &notes, |note| gitlab.shows_note(note, call).then(|| gitlab.note_json(note)))
 }
 
 pub fn show(gitlab: &mut Gitlab, call: &Call) -> Answer {
@@ -177,6 +183,7 @@ pub fn create(gitlab: &mut Gitlab, call: &Call) -> Answer {
 
 pub fn update(gitlab: &mut Gitlab, call: &Call) -> Answer {
     let id = gitlab.find_editable(call)?;
+    call.required("body")?;
     let body = checked_body(call)?;
     gitlab.edit_note(id, &body);
     show(gitlab, call)

@@ -15,6 +15,11 @@ const MOST: usize = 100;
 ///
 /// The elements are made into JSON where they are on the page.
 pub fn page<T>(gitlab: &Gitlab, call: &Call, elements: &[T], to_json: impl Fn(&T) -> Value) -> Answer {
+    page_of_visible(gitlab, call, elements, |element| Some(to_json(element)))
+}
+
+/// As [`page`], without those on it that become `None`.
+pub fn page_of_visible<T>(gitlab: &Gitlab, call: &Call, elements: &[T], to_json: impl Fn(&T) -> Option<Value>) -> Answer {
     let number = |name: &str, usual: usize| match call.text(name).map(|text| text.parse::<usize>()) {
         None => Ok(usual),
         Some(Ok(number @ 1..)) => Ok(number),
@@ -22,7 +27,7 @@ pub fn page<T>(gitlab: &Gitlab, call: &Call, elements: &[T], to_json: impl Fn(&T
     };
     let (page, size) = (number("page", 1)?, number("per_page", USUAL)?.min(MOST));
     let last = elements.len().div_ceil(size).max(1);
-    let shown = elements.iter().skip((page - 1).saturating_mul(size)).take(size).map(to_json).collect();
+    let shown = elements.iter().skip((page - 1).saturating_mul(size)).take(size).filter_map(to_json).collect();
     let (before, after) = ((page > 1).then(|| page - 1), (page < last).then(|| page + 1));
     let link = |to: usize, rel: &str| format!("<{}>; rel=\"{rel}\"", address(gitlab, call, to, size));
     let mut links = Vec::new();

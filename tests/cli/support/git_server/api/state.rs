@@ -31,7 +31,8 @@ pub struct Gitlab {
     pub releases: Vec<Release>,
     /// By how much the time of what happens now is off.
     pub clock_offset: TimeDelta,
-    /// Whether a job's token may read commits, merge requests and their notes, as since about GitLab 18.
+    /// Whether a job's token may read commits, merge requests and their notes, as since about GitLab 18; before, commits and merge
+    /// requests are not there for it (404), and for notes it is no token (401).
     pub job_token_reads_merge_requests: bool,
     /// Whether it is the tier Premium; else Free.
     pub is_premium: bool,
@@ -61,6 +62,8 @@ pub struct Project {
     pub former_paths: Vec<String>,
     /// Tags, by name or with `*` at the end, that only Maintainers may create.
     pub protected_tags: Vec<String>,
+    /// Branches and tags that are not protected; all others are.
+    pub unprotected: Vec<String>,
     /// The bare repository.
     pub repository: PathBuf,
     pub(super) url: String,
@@ -73,6 +76,7 @@ impl Gitlab {
             path: "grp/app".to_owned(),
             former_paths: Vec::new(),
             protected_tags: Vec::new(),
+            unprotected: Vec::new(),
             repository,
             url: url.to_owned(),
         };

@@ -54,21 +54,7 @@ impl Caller {
     }
 }
 
-/// What an access token may do to the repository by git.
-pub struct GitAccess {
-    pub push: bool,
-}
-
 impl Gitlab {
-    /// What an access token may do by git: those with `api` or `write_repository` push where their user is Developer or more, those
-    /// with `read_repository` fetch; `read_api` is for the API alone.
-    pub fn git_access(&self, secret: &str) -> Option<GitAccess> {
-        let token = self.access_tokens.iter().find(|token| token.secret == secret)?;
-        let has = |wanted: &[&str]| token.scopes.iter().any(|scope| wanted.contains(&scope.as_str()));
-        let push = has(&["api", "write_repository"]) && self.level(token.user) >= 30;
-        (push || has(&["api", "write_repository", "read_repository"])).then_some(GitAccess { push })
-    }
-
     /// Makes an access token of a user, such as with the scopes `api` or `read_api`.
     pub fn access_token(&mut self, user: u64, scopes: &[&str]) -> String {
         let secret = new_token("glpat");
@@ -80,6 +66,15 @@ impl Gitlab {
     /// Makes a token worthless.
     pub fn revoke(&mut self, secret: &str) {
         self.access_tokens.retain(|token| token.secret != secret);
+    }
+
+    /// Whether an access token, as git's password, may push; `None` where it may not even fetch. Pushing takes a Developer.
+    pub(in super::super) fn may_push(&self, secret: &str) -> Option<bool> {
+        let token = self.access_tokens.iter().find(|known| known.secret == secret)?;
+        let has = |wanted: &[&str]| token.scopes.iter().any(|scope| wanted.contains(&scope.as_str()));
+        let user = self.find_user(token.user)?;
+        let may_fetch = has(&["api", "read_repository", "write_repository"]) && user.state == "active";
+        may_fetch.then(|| has(&["api", "write_repository"]) && self.level(token.user) >= 30)
     }
 
     /// Whose token it is.

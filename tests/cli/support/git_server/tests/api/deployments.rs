@@ -94,4 +94,6 @@ fn environments_are_guessed_from_their_names() {
     job.get("/projects/42/environments?search=st").expect(400);
     job.get("/projects/42/environments?name=a&search=prod").expect(400);
     assert_eq!(job.get("/projects/42/environments/9").json()["last_deployment"]["id"], 44);
+    server.gitlab(|gitlab| gitlab.finish_deployment(45, "success"));
+    assert_eq!(job.get("/projects/42/environments/9").json()["last_deployment"]["id"], 45);
 }

@@ -3,8 +3,9 @@
 use super::Client;
 use crate::support::git_server::api::description::{self, Description};
 use crate::support::git_server::http::{Head, Response};
-use crate::support::git_server::{GitServer, job};
+use crate::support::git_server::{Failure, Fault, GitServer, Step, job};
 use serde_json::{Value, json};
+use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A description in miniature.
@@ -134,12 +135,25 @@ fn finds_what_is_wrong_with_an_answer() {
     judge(description.check_answer("GET", "/projects/42/merge_requests/7/notes", &note), "no field `web_url`");
 }
 
+#[test]
+fn it_is_read_from_a_folder_where_it_is_there() {
+    let folder = tempfile::TempDir::new().unwrap();
+    assert!(Description::read(folder.path()).is_none());
+    std::fs::write(folder.path().join("openapi_v2.yaml"), SMALL).unwrap();
+    let description = Description::read(folder.path()).unwrap();
+    judge(description.check_request(&head("GET", "/api/v4/projects/42/boats/7", ""), "/projects/42/boats/7", b""), "");
+    std::fs::write(folder.path().join("openapi_v2.yaml"), "paths: 7").unwrap();
+    assert!(catch_unwind(|| Description::read(folder.path())).is_err());
+}
+
 /// Whether the test can say something: on a machine without the description it can't.
 fn is_at_hand() -> bool {
     let is_at_hand = description::at_hand().is_some();
     if !is_at_hand {
         let folder = description::folder();
-        eprintln!("NOT CHECKED against GitLab's description of its API: there is none in {}", folder.display());
+        let text = format!("NOT CHECKED against GitLab's description of its API: there is none in {}\n", folder.display());
+        // past what the test harness catches
+        std::io::stderr().write_all(text.as_bytes()).unwrap();
     }
     is_at_hand
 }
@@ -163,6 +177,11 @@ fn gitlabs_own_description_finds_it_too() {
         assert!(answer.text.contains(expected), "{}", answer.text);
         assert_eq!(server.violations(), [answer.text]);
     }
+    // also where something else answers
+    server.inject(Fault { step: Step::Api, failure: Failure::HtmlError(503), times: 2 });
+    client.get("/projects/42/deployments?enviroment=production").expect(500);
+    assert_eq!(server.violations().len(), 1);
+    client.get("/projects/42/deployments").expect(503);
     server.set_job({
         let mut job = job(&"a".repeat(40));
         job["approved"] = json!(true);

@@ -62,8 +62,11 @@ fn notes_tell_when_they_were_written_and_changed() {
         gitlab.clock_offset = TimeDelta::hours(-1);
         (first, system, gitlab.note(1, 10, "An hour ago, it seems"))
     });
-    assert_eq!(notes_of(&job, "?sort=asc"), [second, first, first + 1, system]);
-    assert_eq!(notes_of(&job, ""), [system, first + 1, first, second]);
+    // in the order of their numbers, whatever time they tell
+    assert_eq!(notes_of(&job, "?sort=asc&order_by=created_at"), [first, first + 1, system, second]);
+    assert_eq!(notes_of(&job, ""), [second, system, first + 1, first]);
+    assert_eq!(notes_of(&job, "?activity_filter=only_activity"), [system, first + 1]);
+    assert_eq!(notes_of(&job, "?activity_filter=only_comments"), [second, first]);
     server.gitlab(|gitlab| {
         gitlab.clock_offset = TimeDelta::zero();
         gitlab.edit_note(first, "Deploy-Approval: staging");
@@ -98,6 +101,8 @@ fn internal_notes_are_for_reporters_and_nobody_changes_what_others_wrote() {
     let clients = [7, 8, 9].map(|user| Client::user(&server, user, &["api"]));
     let shown = clients.each_ref().map(|client| notes_of(client, "").len());
     assert_eq!(shown, [2, 3, 3]);
+    let page = clients[0].get("/projects/42/merge_requests/1/notes?sort=asc&per_page=1");
+    assert_eq!((page.link("next").is_some(), page.each("id").len()), (true, 0));
     let statuses = |id: u64| {
         let path = format!("/projects/42/merge_requests/1/notes/{id}");
         clients.each_ref().map(|client| client.send("PUT", &path, &json!({ "body": "Changed" })).status)
@@ -124,6 +129,8 @@ fn quick_actions_leave_no_note_and_empty_ones_are_refused() {
         assert!(problem.starts_with("400 Bad request - Note {"), "{problem}");
     }
     assert_eq!(user.send("POST", path, &json!({})).expect(400).body(), json!({ "error": "body is missing" }));
+    let change = user.send("PUT", &format!("{path}/302"), &json!({ "body": "" })).expect(400);
+    assert_eq!(change.body(), json!({ "error": "body is empty" }));
 }
 
 #[test]

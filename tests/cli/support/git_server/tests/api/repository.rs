@@ -2,7 +2,7 @@
 
 use super::Client;
 use crate::support::git_server::GitServer;
-use crate::support::git_server::tests::{Client as Git, job_url};
+use crate::support::git_server::tests::{Client as Git, job_url, url};
 use serde_json::json;
 
 #[test]
@@ -64,4 +64,26 @@ fn a_commit_leads_to_the_merge_requests_that_brought_it() {
     // what was pushed to the branch without one
     assert!(found(&sha, "").is_empty());
     job.get(&format!("/projects/42/repository/commits/{}/merge_requests", "f".repeat(40))).expect(404);
+}
+
+#[test]
+fn access_tokens_are_gits_passwords_too() {
+    let server = GitServer::http();
+    let git = Git::new(&server);
+    server.gitlab(|gitlab| gitlab.member(8, 30).expires_at = None);
+    let (denied, no_upload) = ("HTTP Basic: Access denied", "remote: You are not allowed to upload code.");
+    for (user, scopes, on_fetch, on_push) in [
+        (8, &["write_repository"][..], "", ""),
+        (8, &["read_api", "read_repository"], "", no_upload),
+        (8, &["read_api"], denied, denied),
+        (9, &["api"], "", no_upload),
+        (8, &["api"], "", ""),
+    ] {
+        let token = server.gitlab(|gitlab| gitlab.access_token(user, scopes));
+        let url = url(&server, "chen", &token, "grp/app.git");
+        git.judge(&["ls-remote", &url], on_fetch);
+        git.judge(&["push", "--quiet", &url, "HEAD:main"], on_push);
+        server.gitlab(|gitlab| gitlab.revoke(&token));
+        git.judge(&["ls-remote", &url], denied);
+    }
 }
