@@ -53,7 +53,7 @@ fn it_stands_in_the_newest_and_covers_the_others() {
     let allowed = team.check(0, &[]);
     assert_eq!(
         (&allowed["approval"]["note_id"], &allowed["approval"]["covers"]),
-        (&note.into(), &serde_json::json!([120, 123]))
+        (&note.into(), &serde_json::json!([123, 120]))
     );
     team.deploy("1.1", &[]).expect(0);
 }
@@ -104,7 +104,7 @@ fn a_reason_says_nothing_else() {
         let flat = reason.split_whitespace().collect::<Vec<_>>().join(" ");
         assert_eq!(body, format!("Deploy-Approval: production\nReason: {flat}\nCovers: !120"));
         let allowed = team.check(0, &[]);
-        assert_eq!(allowed["approval"]["covers"], serde_json::json!([120, 123]), "{reason:?}");
+        assert_eq!(allowed["approval"]["covers"], serde_json::json!([123, 120]), "{reason:?}");
     }
     assert!(
         server.gitlab(|gitlab| gitlab.merge_requests.iter().all(|request| request.approvals.is_empty())),
