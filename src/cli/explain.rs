@@ -119,7 +119,7 @@ fn record_rows(record: &Record) -> Rows {
     let lines = |items: Vec<String>| items.join("\n");
     let class = record.class.as_ref();
     let because = class.map(|class| class.because.iter().map(ToString::to_string).collect()).unwrap_or_default();
-    let approval = record.approval.as_ref().map(view::approval);
+    let approval = record.approval.as_ref().map(|approval| view::approval(approval, ""));
     let glass = record.break_glass.as_ref().map(|glass| format!("no prior approval (break-glass): {}", glass.reason));
     let rows = vec![
         ("record", format!("{}, {}", record.seq, record.kind)),

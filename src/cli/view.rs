@@ -8,7 +8,9 @@ use crate::core::escape::terminal_lines;
 use crate::core::finding::Finding;
 use crate::core::log::message;
 use crate::core::record::shape::FieldType as _;
-use crate::core::record::{Approval, Changes, FollowUp, Job, Kind, Person, Record, Rollback, Status, Strength, Time};
+use crate::core::record::{
+    Approval, Changes, FollowUp, Job, Kind, MergeRequest, Name, Person, Record, Rollback, Status, Strength, Time,
+};
 use crate::core::redact::Redactor;
 use crate::core::time::duration;
 use crate::recorder::{Receipt, Spooled};
@@ -128,16 +130,13 @@ pub fn rows(record: &Record) -> Rows {
     add("commit", commit(record, &known(provenance.commit)));
     add("previous", record.previous.as_ref().map(|previous| format!("{} (record {})", previous.version, previous.seq)));
     add("changes", changes.map(change_words));
-    add(
-        "merge requests",
-        changes.map(|changes| list(changes.merge_requests.iter().map(|request| format!("!{}", request.iid)))),
-    );
+    add("merge requests", changes.map(|changes| merge_requests(&changes.merge_requests)));
     add("tickets", changes.map(|changes| list(changes.tickets.iter())));
     add("artifacts", Some(lines(record.artifacts.iter().map(|artifact| format!("{} {}", artifact.name, artifact.digest)))));
     add("checks", Some(lines(record.checks.iter().map(check))));
     add("run by", record.actor.as_ref().map(|actor| format!("{}{}", person(actor), known(provenance.actor))));
     add("job", record.job.as_ref().map(|job| format!("{}{}", job_words(job), known(provenance.job))));
-    add("approved by", record.approval.as_ref().map(|found| format!("{}{}", approval(found), known(provenance.approval))));
+    add("approved by", record.approval.as_ref().map(|found| approval(found, &known(provenance.approval))));
     add("approver", record.approver.as_ref().map(person));
     add("reviewer", record.reviewer.as_ref().map(person));
     add("by", record.by.as_ref().map(person));
@@ -176,13 +175,34 @@ pub fn rows(record: &Record) -> Rows {
     rows
 }
 
-/// Who approved, in which way, when and with which words.
-pub fn approval(approval: &Approval) -> String {
+/// `!120, !121`; with who wrote, merged and approved each, one a line, where that is known.
+fn merge_requests(requests: &[MergeRequest]) -> String {
+    let who = |role: &str, login: Option<&Name>| login.map(|login| format!("{role} {login}"));
+    let words = |request: &MergeRequest| {
+        let author = request.author.as_ref().and_then(|author| author.login.as_ref());
+        let merger = request.merged_by.as_ref().and_then(|merger| merger.login.as_ref());
+        let approver = request.approved_by.first().map(|approved| &approved.login);
+        let people = [who("by", author), who("merged by", merger), who("approved by", approver)];
+        let people: Vec<_> = people.into_iter().flatten().collect();
+        let iid = request.iid;
+        if people.is_empty() { format!("!{iid}") } else { format!("!{iid} {}", people.join(", ")) }
+    };
+    match requests.iter().any(|request| request.author.is_some()) {
+        true => lines(requests.iter().map(words)),
+        false => list(requests.iter().map(words)),
+    }
+}
+
+/// Who approved, in which way, how strongly that is known, when, what, and with which words.
+pub fn approval(approval: &Approval, strength: &str) -> String {
+    let source = Some(format!("{} ({}){strength}", person(&approval.approver), approval.source));
     let at = approval.at.map(to_the_second);
     let record = approval.seq.map(|seq| format!("record {seq}"));
-    let source = Some(format!("{} ({})", person(&approval.approver), approval.source));
-    let facts = list([source, at, record].into_iter().flatten());
-    lines(iter::once(facts).chain(approval.note.as_ref().map(ToString::to_string)))
+    let covers: Vec<_> = approval.covers.iter().map(|iid| format!("!{iid}")).collect();
+    let covers = Some(covers.join(" ")).filter(|covers| !covers.is_empty());
+    let facts = list([source, at, record, covers].into_iter().flatten());
+    let url = approval.url.as_ref().map(ToString::to_string);
+    lines(iter::once(facts).chain(url).chain(approval.note.as_ref().map(ToString::to_string)))
 }
 
 /// By when, by whom, and what the approver said about it.

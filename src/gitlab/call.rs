@@ -1,11 +1,11 @@
 //! Requests and answers: tokens, tries, redirects, pages.
 
+use super::answer::{self, Answer};
 use super::{ApiError, Gitlab, Token, link};
 use crate::http::{self, Deadline, RemoteError, expect_success, header};
 use reqwest::Method;
 use reqwest::blocking::Response;
 use reqwest::header::HeaderMap;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::io::Read as _;
 use std::sync::atomic::Ordering;
@@ -53,9 +53,15 @@ pub(super) const WRITE: &str = "api";
 
 impl Gitlab {
     /// Reads one thing.
-    pub(super) fn get<T: DeserializeOwned>(&self, call: &Call, deadline: Deadline) -> Result<T, ApiError> {
+    pub(super) fn get<T: Answer>(&self, call: &Call, deadline: Deadline) -> Result<T, ApiError> {
         let response = self.ask(call, &self.url(call), &Method::GET, None, deadline)?;
-        self.read(response).map_err(|source| ApiError::Remote { what: call.what, source })
+        self.read(call, response, answer::one)
+    }
+
+    /// Reads the first page of a list.
+    pub(super) fn first<T: Answer>(&self, call: &Call, deadline: Deadline) -> Result<Vec<T>, ApiError> {
+        let response = self.ask(call, &self.url(call), &Method::GET, None, deadline)?;
+        self.read(call, response, answer::many)
     }
 
     /// Reads a file.
@@ -65,7 +71,7 @@ impl Gitlab {
     }
 
     /// Reads a list, page by page, at most so many of them.
-    pub(super) fn list<T: DeserializeOwned>(&self, call: &Call, most: u32, deadline: Deadline) -> Result<Vec<T>, ApiError> {
+    pub(super) fn list<T: Answer>(&self, call: &Call, most: u32, deadline: Deadline) -> Result<Vec<T>, ApiError> {
         let remote = |source| ApiError::Remote { what: call.what, source };
         let per_page = PER_PAGE.to_string();
         let first = Call { query: &[call.query, &[("per_page", per_page.as_str())]].concat(), ..*call };
@@ -74,7 +80,7 @@ impl Gitlab {
         for page in 1..=most {
             let response = self.ask(call, &url, &Method::GET, None, deadline)?;
             let next = Next::of(response.headers());
-            let items: Vec<T> = self.read(response).map_err(remote)?;
+            let items: Vec<T> = self.read(call, response, answer::many)?;
             let is_full = items.len() >= PER_PAGE;
             all.extend(items);
             url = match next {
@@ -89,7 +95,7 @@ impl Gitlab {
     }
 
     /// Writes something; sent once, unless it certainly was not done.
-    pub(super) fn write<T: DeserializeOwned>(
+    pub(super) fn write<T: Answer>(
         &self,
         call: &Call,
         method: &Method,
@@ -97,7 +103,7 @@ impl Gitlab {
         deadline: Deadline,
     ) -> Result<T, ApiError> {
         let response = self.ask(call, &self.url(call), method, Some(body), deadline)?;
-        self.read(response).map_err(|source| ApiError::Remote { what: call.what, source })
+        self.read(call, response, answer::one)
     }
 
     /// Makes a call with the tokens that it takes, one after the other, until GitLab answers.
@@ -246,7 +252,12 @@ impl Gitlab {
         answer
     }
 
-    fn read<T: DeserializeOwned>(&self, response: Response) -> Result<T, RemoteError> {
+    fn read<T>(&self, call: &Call, response: Response, as_what: fn(&Value) -> Result<T, String>) -> Result<T, ApiError> {
+        let told = self.value(response).and_then(|value| as_what(&value).map_err(RemoteError::Nonsense));
+        told.map_err(|source| ApiError::Remote { what: call.what, source })
+    }
+
+    fn value(&self, response: Response) -> Result<Value, RemoteError> {
         serde_json::from_slice(&self.bytes(response)?).map_err(|error| RemoteError::Nonsense(error.to_string()))
     }
 

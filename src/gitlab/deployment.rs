@@ -1,16 +1,16 @@
 //! Deployments, as GitLab itself has them (docs.gitlab.com/api/deployments).
 
+use super::answer::{Answer, Fields};
 use super::call::{Call, EITHER, READ};
 use super::{ApiError, Gitlab, User};
 use crate::http::Deadline;
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
 
 /// How many of the newest deployments are looked at.
 const NEWEST: &str = "20";
 
 /// A deployment.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deployment {
     /// Its number.
     pub id: u64,
@@ -21,67 +21,108 @@ pub struct Deployment {
     /// When it came to be.
     pub created_at: DateTime<Utc>,
     /// When it changed last.
-    #[serde(default)]
     pub updated_at: Option<DateTime<Utc>>,
     /// Who made it; of one that was made by a job, its job tells better.
-    #[serde(default)]
     pub user: Option<User>,
     /// Where to.
     pub environment: Environment,
     /// The job; none where the deployment was made through the API.
-    #[serde(default)]
     pub deployable: Option<Deployable>,
     /// What approvers decided; from Premium on, and only where a single deployment is asked for.
-    #[serde(default)]
     pub approvals: Vec<DeploymentApproval>,
 }
 
 /// An environment.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Environment {
     /// Its name.
     pub name: String,
 }
 
 /// The job of a deployment.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deployable {
     /// Its number.
     pub id: u64,
     /// Its name.
-    #[serde(default)]
     pub name: String,
     /// Who ran it: who pressed Play, where it was a manual one.
-    #[serde(default)]
     pub user: Option<User>,
     /// Its pipeline.
-    #[serde(default)]
     pub pipeline: Option<Pipeline>,
     /// Its page.
-    #[serde(default)]
     pub web_url: Option<String>,
 }
 
 /// A pipeline.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pipeline {
     /// Its number.
     pub id: u64,
 }
 
 /// What an approver of a protected environment decided.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeploymentApproval {
     /// Who.
     pub user: User,
     /// `approved` or `rejected`.
     pub status: String,
     /// When.
-    #[serde(default)]
     pub created_at: Option<DateTime<Utc>>,
     /// Why.
-    #[serde(default)]
     pub comment: Option<String>,
+}
+
+impl Answer for Deployment {
+    fn read(fields: Fields) -> Result<Self, String> {
+        Ok(Deployment {
+            id: fields.number("id")?,
+            sha: fields.text("sha")?,
+            status: fields.text("status")?,
+            created_at: fields.time("created_at")?.ok_or("`created_at` is missing")?,
+            updated_at: fields.time("updated_at")?,
+            user: fields.part("user")?,
+            environment: fields.part("environment")?.ok_or("`environment` is missing")?,
+            deployable: fields.part("deployable")?,
+            approvals: fields.parts("approvals")?,
+        })
+    }
+}
+
+impl Answer for Environment {
+    fn read(fields: Fields) -> Result<Self, String> {
+        Ok(Environment { name: fields.text("name")? })
+    }
+}
+
+impl Answer for Deployable {
+    fn read(fields: Fields) -> Result<Self, String> {
+        Ok(Deployable {
+            id: fields.number("id")?,
+            name: fields.optional_text("name")?.unwrap_or_default(),
+            user: fields.part("user")?,
+            pipeline: fields.part("pipeline")?,
+            web_url: fields.optional_text("web_url")?,
+        })
+    }
+}
+
+impl Answer for Pipeline {
+    fn read(fields: Fields) -> Result<Self, String> {
+        Ok(Pipeline { id: fields.number("id")? })
+    }
+}
+
+impl Answer for DeploymentApproval {
+    fn read(fields: Fields) -> Result<Self, String> {
+        Ok(DeploymentApproval {
+            user: fields.part("user")?.ok_or("`user` is missing")?,
+            status: fields.text("status")?,
+            created_at: fields.time("created_at")?,
+            comment: fields.optional_text("comment")?,
+        })
+    }
 }
 
 impl Deployment {
@@ -112,7 +153,7 @@ impl Gitlab {
         query.extend(environment.map(|environment| ("environment", environment)));
         query.extend(status.map(|status| ("status", status)));
         let call = Call { what: "its deployments", path: &path, query: &query, tokens: EITHER, scope: READ };
-        self.get(&call, deadline)
+        self.first(&call, deadline)
     }
 
     /// One deployment, with what its approvers decided.

@@ -1,76 +1,94 @@
 //! Merge requests (docs.gitlab.com/api/merge_requests, and docs.gitlab.com/api/commits, "List merge requests associated with a
 //! commit").
 
+use super::answer::{Answer, Fields};
 use super::call::{ACCESS, Call, EITHER, READ};
 use super::{ApiError, Gitlab, User};
 use crate::http::Deadline;
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
 
 /// The most pages of merged requests that are read.
 const MOST_PAGES: u32 = 10;
 
 /// A merge request.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MergeRequest {
     /// Its number in the project.
     pub iid: u64,
-    /// The project into which it goes.
-    #[serde(default)]
-    pub project_id: Option<u64>,
     /// Its title.
-    #[serde(default)]
     pub title: String,
     /// `opened`, `closed`, `locked` or `merged`.
     pub state: String,
     /// Who wrote it.
-    #[serde(default)]
     pub author: Option<User>,
-    /// Who merged it; older servers say `merged_by`.
-    #[serde(default)]
+    /// Who merged it.
     pub merge_user: Option<User>,
-    /// As `merge_user`.
-    #[serde(default)]
-    pub merged_by: Option<User>,
     /// When it was merged.
-    #[serde(default)]
     pub merged_at: Option<DateTime<Utc>>,
     /// The branch into which it goes.
-    #[serde(default)]
     pub target_branch: String,
     /// Its labels.
-    #[serde(default)]
     pub labels: Vec<String>,
     /// The newest commit of its branch.
-    #[serde(default)]
     pub sha: Option<String>,
     /// The commit that merged it.
-    #[serde(default)]
     pub merge_commit_sha: Option<String>,
     /// The commit into which its own were squashed.
-    #[serde(default)]
     pub squash_commit_sha: Option<String>,
     /// Its page.
-    #[serde(default)]
     pub web_url: Option<String>,
 }
 
 /// The approvals of a merge request.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Approvals {
     /// Who approved it; whether it counts as approved says nothing where no approval is required.
-    #[serde(default)]
     pub approved_by: Vec<ApprovedBy>,
 }
 
 /// One approval of a merge request.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApprovedBy {
     /// Who.
     pub user: User,
     /// When; older servers don't tell.
-    #[serde(default)]
     pub approved_at: Option<DateTime<Utc>>,
+}
+
+impl Answer for MergeRequest {
+    fn read(fields: Fields) -> Result<Self, String> {
+        Ok(MergeRequest {
+            iid: fields.number("iid")?,
+            title: fields.optional_text("title")?.unwrap_or_default(),
+            state: fields.text("state")?,
+            author: fields.part("author")?,
+            merge_user: match fields.part("merge_user")? {
+                Some(user) => Some(user),
+                // older servers
+                None => fields.part("merged_by")?,
+            },
+            merged_at: fields.time("merged_at")?,
+            target_branch: fields.optional_text("target_branch")?.unwrap_or_default(),
+            labels: fields.texts("labels")?,
+            sha: fields.optional_text("sha")?,
+            merge_commit_sha: fields.optional_text("merge_commit_sha")?,
+            squash_commit_sha: fields.optional_text("squash_commit_sha")?,
+            web_url: fields.optional_text("web_url")?,
+        })
+    }
+}
+
+impl Answer for Approvals {
+    fn read(fields: Fields) -> Result<Self, String> {
+        Ok(Approvals { approved_by: fields.parts("approved_by")? })
+    }
+}
+
+impl Answer for ApprovedBy {
+    fn read(fields: Fields) -> Result<Self, String> {
+        let user = fields.part("user")?.ok_or("`user` is missing")?;
+        Ok(ApprovedBy { user, approved_at: fields.time("approved_at")? })
+    }
 }
 
 impl Gitlab {

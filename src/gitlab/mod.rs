@@ -5,6 +5,7 @@
 //! server says, and after 5xx. What writes is sent once, unless it certainly was not done. Texts of errors hold no tokens, and what
 //! the server answers is shown shortened.
 
+mod answer;
 mod call;
 mod deployment;
 mod error;

@@ -1,44 +1,52 @@
 //! Comments of merge requests, those that GitLab itself writes among them (docs.gitlab.com/api/notes).
 
+use super::answer::{Answer, Fields};
 use super::call::{ACCESS, Call, EITHER, READ, WRITE};
 use super::{ApiError, Gitlab, User};
 use crate::http::Deadline;
 use chrono::{DateTime, Utc};
 use reqwest::Method;
-use serde::Deserialize;
 use serde_json::json;
 
 /// The most pages of one merge request's comments that are read.
 const MOST_PAGES: u32 = 50;
 
 /// A comment.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
     /// Its number; numbers of a server only grow.
     pub id: u64,
     /// Its text, Markdown.
-    #[serde(default)]
     pub body: String,
     /// Who wrote it.
-    #[serde(default)]
     pub author: Option<User>,
     /// When; owners of a project may say what they like here.
     pub created_at: DateTime<Utc>,
     /// When it was changed last.
-    #[serde(default)]
     pub updated_at: Option<DateTime<Utc>>,
     /// Whether GitLab itself wrote it.
-    #[serde(default)]
     pub system: bool,
-    /// Whether only members see it; older servers say `confidential`.
-    #[serde(default)]
+    /// Whether only members see it.
     pub internal: bool,
-    /// As `internal`.
-    #[serde(default)]
-    pub confidential: Option<bool>,
     /// Whether it came with an import.
-    #[serde(default)]
-    pub imported: Option<bool>,
+    pub imported: bool,
+}
+
+impl Answer for Note {
+    fn read(fields: Fields) -> Result<Self, String> {
+        let is = |name: &str| fields.flag(name).map(Option::unwrap_or_default);
+        Ok(Note {
+            id: fields.number("id")?,
+            body: fields.optional_text("body")?.unwrap_or_default(),
+            author: fields.part("author")?,
+            created_at: fields.time("created_at")?.ok_or("`created_at` is missing")?,
+            updated_at: fields.time("updated_at")?,
+            system: is("system")?,
+            // older servers say `confidential`
+            internal: is("internal")? || is("confidential")?,
+            imported: is("imported")?,
+        })
+    }
 }
 
 impl Gitlab {

@@ -1,16 +1,21 @@
 //! Branches and tags (docs.gitlab.com/api/branches, docs.gitlab.com/api/tags): a job's token may list both.
 
+use super::answer::{Answer, Fields};
 use super::call::{Call, EITHER, READ};
 use super::{ApiError, Gitlab};
 use crate::http::Deadline;
-use serde::Deserialize;
 
 /// A branch or a tag.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Reference {
     name: String,
-    #[serde(default)]
     protected: Option<bool>,
+}
+
+impl Answer for Reference {
+    fn read(fields: Fields) -> Result<Self, String> {
+        Ok(Reference { name: fields.text("name")?, protected: fields.flag("protected")? })
+    }
 }
 
 /// The kinds of references that a pipeline can be for.
@@ -37,7 +42,7 @@ impl Gitlab {
         let query = [("search", exactly.as_str())];
         let call =
             Call { what: "which branches and tags are protected", path: &path, query: &query, tokens: EITHER, scope: READ };
-        let found: Vec<Reference> = self.get(&call, deadline)?;
+        let found: Vec<Reference> = self.first(&call, deadline)?;
         Ok(found.into_iter().find(|reference| reference.name == name).and_then(|reference| reference.protected))
     }
 }

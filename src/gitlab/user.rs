@@ -1,26 +1,23 @@
 //! Users (docs.gitlab.com/api/users) and their place in the project (docs.gitlab.com/api/members).
 
+use super::answer::{Answer, Fields};
 use super::call::{ACCESS, Call, READ};
 use super::{ApiError, Gitlab};
 use crate::core::record::{Line, Name, Person};
 use crate::http::Deadline;
-use serde::Deserialize;
 
 /// A user.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     /// The number, which stays when the name changes.
     pub id: u64,
     /// The login.
     pub username: String,
     /// The name as people write it.
-    #[serde(default)]
     pub name: Option<String>,
     /// `active`, `blocked`, `deactivated` or another word.
-    #[serde(default)]
     pub state: Option<String>,
     /// Whether it is a bot or a service account; the user that stands in another answer does not tell.
-    #[serde(default)]
     pub bot: Option<bool>,
 }
 
@@ -46,13 +43,30 @@ impl User {
 }
 
 /// A membership, with what is inherited.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
     /// The user.
-    #[serde(flatten)]
     pub user: User,
     /// 10 Guest, 20 Reporter, 30 Developer, 40 Maintainer, 50 Owner; between them others.
     pub access_level: u64,
+}
+
+impl Answer for User {
+    fn read(fields: Fields) -> Result<Self, String> {
+        Ok(User {
+            id: fields.number("id")?,
+            username: fields.text("username")?,
+            name: fields.optional_text("name")?,
+            state: fields.optional_text("state")?,
+            bot: fields.flag("bot")?,
+        })
+    }
+}
+
+impl Answer for Member {
+    fn read(fields: Fields) -> Result<Self, String> {
+        Ok(Member { user: User::read(fields)?, access_level: fields.number("access_level")? })
+    }
 }
 
 impl Gitlab {
@@ -82,7 +96,7 @@ impl Gitlab {
     pub fn user_named(&self, login: &str, deadline: Deadline) -> Result<Option<User>, ApiError> {
         let query = [("username", login)];
         let call = Call { what: "about a user", path: &["users"], query: &query, tokens: ACCESS, scope: READ };
-        let found: Vec<User> = self.get(&call, deadline)?;
+        let found: Vec<User> = self.first(&call, deadline)?;
         Ok(found.into_iter().find(|user| user.username.eq_ignore_ascii_case(login)))
     }
 

@@ -33,7 +33,7 @@ struct New {
 pub(super) fn between(repository: &Repository, previous: Option<Oid>, to: Oid) -> Result<Option<Vec<Step>>, RepoError> {
     let Some(previous) = previous else {
         let new = HashMap::from([(to, read(repository, to)?)]);
-        return Ok(steps(repository, &[to], &new)?);
+        return steps(repository, &[to], &new);
     };
     if repository.find_commit(previous).is_err() {
         return Ok(None);
@@ -56,7 +56,7 @@ pub(super) fn between(repository: &Repository, previous: Option<Oid>, to: Oid) -
         next = commit.parents.first().copied();
     }
     branch.reverse();
-    Ok(steps(repository, &branch, &new)?)
+    steps(repository, &branch, &new)
 }
 
 fn read(repository: &Repository, id: Oid) -> Result<New, RepoError> {

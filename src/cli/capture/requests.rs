@@ -114,7 +114,7 @@ impl Search<'_> {
         for step in self.steps.iter().rev() {
             let exact = self.best(merged.iter().filter(|request| is_tip(request, step)), step);
             found.push(match exact {
-                Some(request) => Found::Request(request.clone()),
+                Some(request) => Found::Request(Box::new(request.clone())),
                 None if !self.matters(step) => Found::Unimportant,
                 None if asked == MOST_ASKED => Found::Not(Why::NotTold),
                 None => {
@@ -143,7 +143,7 @@ impl Search<'_> {
         };
         let stands = |request: &&MergeRequest| self.steps.iter().any(|step| is_tip(request, step));
         if let Some(request) = self.best(told.iter().filter(stands), step) {
-            return Ok(Found::Request(request.clone()));
+            return Ok(Found::Request(Box::new(request.clone())));
         }
         let open = told.iter().find(|request| request.state == "opened");
         Ok(Found::Not(open.map_or(Why::NoRequest, |request| Why::Unlike(request.iid))))
@@ -175,7 +175,7 @@ impl Search<'_> {
 }
 
 enum Found {
-    Request(MergeRequest),
+    Request(Box<MergeRequest>),
     Not(Why),
     Unimportant,
 }
@@ -207,7 +207,7 @@ fn add(brought: &mut Brought, request: &MergeRequest, step: &Step, settings: &Se
         title: Line::clean(&request.title),
         url: request.web_url.as_deref().and_then(|url| Link::new(url).ok()),
         author: person(&request.author),
-        merged_by: person(&request.merge_user).or_else(|| person(&request.merged_by)).filter(|_| is_merged),
+        merged_by: person(&request.merge_user).filter(|_| is_merged),
         merged_at: request.merged_at.filter(|_| is_merged).map(Time::new),
         is_merged,
         labels: request.labels.clone(),

@@ -114,8 +114,8 @@ fn comment(note: Note) -> Comment {
         at: note.created_at,
         changed_at: note.updated_at.unwrap_or(note.created_at),
         is_system: note.system,
-        is_internal: note.internal || note.confidential == Some(true),
-        is_imported: note.imported == Some(true),
+        is_internal: note.internal,
+        is_imported: note.imported,
     }
 }
 

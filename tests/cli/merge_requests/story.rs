@@ -157,11 +157,14 @@ fn labels_make_it_sensitive_or_an_emergency() {
     assert!((code, name.as_str()) == (1, "sensitive") && because.contains("can't be told"), "{because}");
 }
 
+/// What happens to the comment, the finding that it comes to, and how it is made.
+type Case = (&'static str, &'static str, fn(&mut Gitlab, u64));
+
 #[test]
 fn an_approval_that_changes_while_the_deployment_runs_is_on_record() {
     let server = GitServer::http();
     let mut team = team(&server, POLICY);
-    let cases: [(&str, &str, fn(&mut Gitlab, u64)); 4] = [
+    let cases: [Case; 4] = [
         ("untouched", "", |_, _| {}),
         ("edited", "approval-edited", |gitlab, note| {
             gitlab.edit_note(note, "Deploy-Approval: production\nReason: another one");
