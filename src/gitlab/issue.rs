@@ -1,34 +1,43 @@
 //! Issues (docs.gitlab.com/api/issues).
 
+use super::answer::{Answer, Fields};
 use super::call::{ACCESS, Call, READ, WRITE};
 use super::{ApiError, Gitlab, User};
 use crate::http::Deadline;
 use reqwest::Method;
-use serde::Deserialize;
 use serde_json::json;
 
 /// The most pages of issues that are read.
 const MOST_PAGES: u32 = 3;
 
 /// An issue.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issue {
     /// Its number in the project.
     pub iid: u64,
     /// The project.
-    #[serde(default)]
     pub project_id: Option<u64>,
     /// `opened` or `closed`.
     pub state: String,
     /// Its text, Markdown.
-    #[serde(default)]
     pub description: Option<String>,
     /// Who is to see to it.
-    #[serde(default)]
     pub assignees: Vec<User>,
     /// Its page.
-    #[serde(default)]
     pub web_url: Option<String>,
+}
+
+impl Answer for Issue {
+    fn read(fields: Fields) -> Result<Self, String> {
+        Ok(Issue {
+            iid: fields.number("iid")?,
+            project_id: fields.number("project_id").ok(),
+            state: fields.text("state")?,
+            description: fields.optional_text("description")?,
+            assignees: fields.parts("assignees")?,
+            web_url: fields.optional_text("web_url")?,
+        })
+    }
 }
 
 /// An issue that is to be made.

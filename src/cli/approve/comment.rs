@@ -142,7 +142,7 @@ impl Approver<'_> {
             return Err(Failure::usage(anyhow!("!{iid} is {}, so nothing comes of an approval of it", request.state)));
         }
         self.ctx.ui.warn(&format!("it counts where the deployment of what !{iid} brings is called an emergency"));
-        let made = [&request.author, &request.merge_user, &request.merged_by];
+        let made = [&request.author, &request.merge_user];
         let makers = made.into_iter().flatten().filter_map(|user| user.person().ok()).collect();
         let url = request.web_url.as_deref().and_then(|url| Link::new(url).ok());
         Ok(Needed { iid, url, makers, approved_by: None })
