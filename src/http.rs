@@ -133,6 +133,11 @@ impl RemoteError {
         }
     }
 
+    /// Whether the server certainly did nothing: no connection came about, or it turned the request down before it looked at it.
+    pub fn was_not_done(&self) -> bool {
+        matches!(self, RemoteError::Connect(_) | RemoteError::Status { code: 429, .. })
+    }
+
     /// Whether the same request may go well in a moment.
     pub fn is_transient(&self) -> bool {
         match self {

@@ -1,5 +1,7 @@
 //! `deploy-record approve`: let one commit go to one environment.
 
+mod comment;
+
 use super::capture::{Delivery, DeliveryArgs, SaidArgs};
 use super::context::Context;
 use super::exit::{Exit, Failure};
@@ -16,14 +18,14 @@ use anyhow::anyhow;
 use chrono::TimeDelta;
 use clap::Args;
 
-/// Approve the deployment of one commit to one environment, signed with your own key.
+/// Approve the deployment of one commit to one environment, signed with your own key or as a comment of yours in GitLab.
 ///
 /// The approval counts for this project, service, environment and commit, until the first deployment of it there that succeeds or
 /// until it expires, and for nothing else; failed attempts may use it again. It is refused where it could never count: where the
 /// policy names other approvers, or you wrote the change yourself.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  deploy-record approve --environment production --commit 3f2a91c --reason 'looked at the tax change with kim'\n  deploy-record approve -e production --reason 'card payments fail for EU customers' --follow-up 'chen reviews tomorrow'\n  deploy-record approve -e production --commit 3f2a91c --withdraw --reason 'found a problem'"
+    after_help = "Examples:\n  deploy-record approve --environment production --commit 3f2a91c --reason 'looked at the tax change with kim'\n  deploy-record approve -e production --reason 'card payments fail for EU customers' --follow-up 'chen reviews tomorrow'\n  deploy-record approve -e production --commit 3f2a91c --withdraw --reason 'found a problem'\n  deploy-record approve -e production --comment --reason 'looked at the tax change'      on the merge request"
 )]
 pub struct Approve {
     /// The environment.
@@ -50,7 +52,17 @@ pub struct Approve {
     /// Take back what you approved for this commit there.
     #[arg(long, conflicts_with_all = ["follow_up", "valid_for"])]
     withdraw: bool,
-    /// Show what would be recorded; write nothing.
+    /// Comment on the merge request instead of signing a record: with your own access token (DEPLOY_RECORD_TOKEN or --token, scope
+    /// `api`), on the newest of those that need an approval, for all of them.
+    #[arg(long, conflicts_with_all = ["valid_for", "project"])]
+    comment: bool,
+    /// The merge request on which to comment.
+    #[arg(long, requires = "comment", value_parser = clap::value_parser!(u64).range(1..), value_name = "IID")]
+    merge_request: Option<u64>,
+    /// Post the comment without asking.
+    #[arg(long, requires = "comment")]
+    yes: bool,
+    /// Show what would be recorded or posted; write nothing.
     #[arg(long)]
     dry_run: bool,
     /// How the result is written.
@@ -60,14 +72,14 @@ pub struct Approve {
 
 /// Appends it.
 pub fn run(args: &Approve, ctx: &Context) -> Result<Exit, Failure> {
+    if args.comment {
+        return comment::run(args, ctx);
+    }
     let settings = Settings::load(ctx)?;
     let act = Act { what: "an approval", command: args.command() };
     act.refuse_own_key(ctx, &settings)?;
     let delivery = Delivery::gather(&args.named(), &SaidArgs::default(), ctx, &settings)?;
-    let commit = delivery
-        .commit()
-        .cloned()
-        .ok_or_else(|| Failure::usage(anyhow!("which commit? --commit is missing, and there is no repository at hand")))?;
+    let commit = args.commit_of(&delivery)?;
     refuse_what_is_not_here(args, &delivery, &settings)?;
     let decision = check::decide(&delivery, ctx, &settings)?;
     let writer = LogWriter::open(ctx, settings, Some(delivery.environment()))?;
@@ -95,6 +107,11 @@ impl Approve {
             version: Some(self.commit.clone().unwrap_or_else(|| "HEAD".to_owned())),
             ..DeliveryArgs::default()
         }
+    }
+
+    fn commit_of(&self, delivery: &Delivery) -> Result<Commit, Failure> {
+        let missing = || Failure::usage(anyhow!("which commit? --commit is missing, and there is no repository at hand"));
+        delivery.commit().cloned().ok_or_else(missing)
     }
 
     fn command(&self) -> String {

@@ -4,7 +4,7 @@ use super::capture::{Delivery, DeliveryArgs, SaidArgs, not_recorded};
 use super::context::Context;
 use super::exit::{Exit, Failure};
 use super::settings::Settings;
-use super::{Format, api, gate, view};
+use super::{Format, api, gate, tokens, view};
 use crate::core::gate::Decision;
 use crate::recorder::Known;
 use crate::ui::json::json_pretty;
@@ -39,6 +39,7 @@ pub fn run(args: &Check, ctx: &Context) -> Result<Exit, Failure> {
         }
         return Ok(Exit::Done);
     }
+    tokens::refuse_missing(ctx, &settings)?;
     let delivery = Delivery::gather(&args.delivery, &args.said, ctx, &settings)?;
     let decision = decide(&delivery, ctx, &settings)?;
     api::say_requests(ctx, &settings);

@@ -6,7 +6,7 @@ use super::exit::Failure;
 use super::recheck::recheck;
 use super::settings::Settings;
 use super::writer::LogWriter;
-use super::{result_file, view};
+use super::{follow_up, result_file, view};
 use crate::core::log::late::Claim;
 use crate::core::record::{Id, Record, Status, Time};
 use crate::core::state::PlaceKey;
@@ -41,7 +41,11 @@ pub fn record(ctx: &Context, writer: &LogWriter, started: Started, end: Record, 
     let writer = refreshed.as_ref().unwrap_or(writer);
     let end = recheck(end, ctx, &writer.settings);
     let kept = match started {
-        Started::InLog(seq) => append(writer, Record { finishes: Some(seq), ..end }, keeps),
+        Started::InLog(seq) => {
+            // an end has its start's id until it is appended
+            let end = follow_up::with_issue(ctx, writer, seq, &end.id.clone(), end);
+            append(writer, Record { finishes: Some(seq), ..end }, keeps)
+        }
         Started::Waiting(held) => after_its_start(ctx, writer, held, end, keeps),
     };
     match &kept {
@@ -104,7 +108,8 @@ fn after_its_start(ctx: &Context, writer: &LogWriter, held: Held, end: Record, k
             // one that can't be removed is found to be in the log when it is replayed
             let _ = held.remove();
             // the log may have known more of the place than the claim
-            append(writer, Record { finishes: Some(start.seq), project: start.project, ..end }, keeps)
+            let end = Record { finishes: Some(start.seq), project: start.project, ..end };
+            append(writer, follow_up::with_issue(ctx, writer, start.seq, &start.id, end), keeps)
         }
         Ok(Standing::Ended { status: Some(Status::Unknown), .. }) if end.status != Some(Status::Unknown) => {
             let _ = held.remove();

@@ -79,6 +79,7 @@ fn rules(rules: &Rules, environment: &Name) -> Rows {
         Overdue::Refuse => "and nothing but emergencies goes forward while it is overdue",
     };
     let kinds: Vec<_> = approval.accept.iter().map(|source| source.as_str()).collect();
+    let issue = if rules.follow_up.issue { "; an issue in GitLab reminds of it" } else { "" };
     let watched: Vec<_> = rules.sensitive.iter().map(|sensitive| sensitive.name.clone()).collect();
     let holidays: Vec<_> = rules.calendar.holidays.iter().map(ToString::to_string).collect();
     let freezes: Vec<_> = rules.freezes.iter().map(|freeze| format!("{freeze} {}", rules.calendar.zone)).collect();
@@ -91,6 +92,7 @@ fn rules(rules: &Rules, environment: &Name) -> Rows {
         ("watches", watched.join(", ")),
         ("emergencies", emergencies(rules)),
         ("review", format!("within {}, {overdue}", rules.follow_up.within)),
+        ("review", format!("within {}, {overdue}{issue}", rules.follow_up.within)),
         ("freezes", freezes.join("\n")),
         ("holidays", holidays.join(", ")),
     ];

@@ -134,7 +134,8 @@ pub fn words_of_approval(environment: &Name, service: Option<&Name>, others: &[N
     format!("Deploy-Approval: {environment}\nReason: WHY{service}{covers}")
 }
 
-fn has_services(settings: &Settings) -> bool {
+/// Whether the policy tells services apart.
+pub fn has_services(settings: &Settings) -> bool {
     !settings.config.rules.services.is_empty()
 }
 

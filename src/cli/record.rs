@@ -3,10 +3,11 @@
 use super::capture::{Delivery, DeliveryArgs, Progress, SaidArgs, not_recorded};
 use super::context::Context;
 use super::exit::{Exit, Failure};
+use super::follow_up::Owed;
 use super::settings::Settings;
 use super::writer::LogWriter;
-use super::{Format, gate, result_file, view};
-use crate::core::record::{Status, Strength, Time};
+use super::{Format, follow_up, gate, result_file, starting, view};
+use crate::core::record::{Record, Status, Strength, Time};
 use crate::recorder::{Appended, Draft, Kept, Known, RecordError, random_id};
 use anyhow::anyhow;
 use clap::Args;
@@ -78,15 +79,22 @@ pub fn run(args: &RecordArgs, ctx: &Context) -> Result<Exit, Failure> {
         }
         Kept::InLog(Appended::Already(seq)) => {
             ctx.ui.say(&format!("already recorded by this job: record {seq}"));
+            starting::in_log(&writer, seq).iter().for_each(|record| remind(ctx, &writer, record));
             ctx.ui.result(&view::already(seq, args.format));
         }
         Kept::InLog(Appended::New(receipt)) => {
             view::announce(ctx, &receipt, &writer.settings);
             ctx.ui.say(&format!("checkpoint: {}", receipt.checkpoint));
+            remind(ctx, &writer, &receipt.record);
             ctx.ui.result(&view::receipt(&receipt, args.format));
         }
     }
     Ok(Exit::Done)
+}
+
+/// It is in the log already, so that only the issue can tell of the record, and not the record of the issue.
+fn remind(ctx: &Context, writer: &LogWriter, record: &Record) {
+    follow_up::remind(ctx, writer, Owed::by(record));
 }
 
 fn draft(

@@ -2,12 +2,13 @@
 
 use super::context::Context;
 use super::exit::{Exit, Failure};
+use super::follow_up::{Outcome as Reminder, Owed};
 use super::settings::Settings;
 use super::writer::LogWriter;
-use super::{Format, view};
+use super::{Format, follow_up, view};
 use crate::core::log::late::Claim;
 use crate::core::log::message;
-use crate::core::record::{Name, Status, Time};
+use crate::core::record::{Name, Record, Status, Time};
 use crate::recorder::{Appended, Search};
 use crate::spool::{self, Held, HoldError, Spool};
 use crate::ui::json::json_pretty;
@@ -248,14 +249,24 @@ fn replay(ctx: &Context, settings: Settings, waiting: Vec<Waiting>) -> Result<Ve
     let writer = LogWriter::open(ctx, settings, first.environment.as_ref())?;
     let progress = (waiting.len() > MOST_LINES).then(|| ctx.ui.progress());
     let all = waiting.len();
-    let mut replay =
-        Replaying { ctx, writer: &writer, search: Search::default(), unreachable: None, is_quiet: progress.is_some() };
+    let mut replay = Replaying {
+        ctx,
+        writer: &writer,
+        search: Search::default(),
+        unreachable: None,
+        is_quiet: progress.is_some(),
+        can_remind: true,
+    };
     let mut outcomes = Vec::new();
     for (done, Waiting { path, .. }) in waiting.into_iter().enumerate() {
         progress.iter().for_each(|progress| progress.show(&format!("{done} of {all} claims replayed")));
         outcomes.push(replay.one(path));
     }
     Ok(outcomes)
+}
+
+fn has_issue(record: &Record) -> bool {
+    record.follow_up.as_ref().is_some_and(|follow_up| follow_up.issue_url.is_some())
 }
 
 /// The replay of one claim after the other.
@@ -265,6 +276,8 @@ struct Replaying<'a> {
     search: Search,
     unreachable: Option<String>,
     is_quiet: bool,
+    /// Whether it did not fail yet to make an issue that reminds of a review.
+    can_remind: bool,
 }
 
 impl Replaying<'_> {
@@ -306,9 +319,26 @@ impl Replaying<'_> {
                 if !self.is_quiet || receipt.is_new_log {
                     view::announce(self.ctx, &receipt, &self.writer.settings);
                 }
+                self.remind(claim, receipt.record.seq, receipt.record.finishes);
                 Landed::Now(receipt.record.seq)
             }
-            Appended::Already(seq) => Landed::Before(seq),
+            Appended::Already(seq) => {
+                self.remind(claim, seq, None);
+                Landed::Before(seq)
+            }
         })
+    }
+
+    /// The issue that reminds of the review which a deployment owes that waited: nobody could make it before the start had a number.
+    fn remind(&mut self, claim: &Claim, seq: u64, start: Option<u64>) {
+        let record = claim.record();
+        let owed = match (&record.finishes_id, start) {
+            (Some(id), Some(start)) if !has_issue(record) => Owed { seq: start, id, record },
+            (None, None) if record.finishes.is_none() => Owed { seq, id: &record.id, record },
+            _ => return,
+        };
+        if self.can_remind && matches!(follow_up::remind(self.ctx, self.writer, owed), Reminder::Fails) {
+            self.can_remind = false;
+        }
     }
 }

@@ -7,6 +7,7 @@ use super::exit::{Exit, Failure};
 use super::settings::Settings;
 use super::starting::{self, Begin, Begun};
 use super::writer::LogWriter;
+use super::{follow_up, tokens};
 use crate::command::{self, Finished, Signals};
 use crate::core::record::{Record, Status, Time};
 use crate::recorder::Kept;
@@ -49,6 +50,7 @@ pub fn run(args: &Run, ctx: &Context) -> Result<Exit, Failure> {
         signals.end_preparation();
         return Ok(Exit::Command(execute(args, &signals).exit_code()));
     }
+    tokens::refuse_missing(ctx, &settings)?;
     let delivery = Delivery::gather(&args.delivery, &args.said, ctx, &settings)?;
     if args.dry_run {
         let program = args.command[0].to_string_lossy();
@@ -83,7 +85,10 @@ impl Recorded<'_> {
     fn start(&self) -> Result<(Started, Record), Failure> {
         let begun = starting::begin(self.ctx, self.writer, self.delivery, Begin::Again)?;
         Ok(match begun {
-            Begun::InLog { seq, record } => (Started::InLog(seq), *record),
+            Begun::InLog { seq, record } => {
+                let start = follow_up::with_issue(self.ctx, self.writer, seq, &record.id.clone(), *record);
+                (Started::InLog(seq), start)
+            }
             Begun::InSpool { held, record } => (Started::Waiting(held), *record),
         })
     }

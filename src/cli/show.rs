@@ -4,13 +4,14 @@ use super::context::Context;
 use super::exit::{Exit, Failure, describe};
 use super::newest::Newest;
 use super::settings::Settings;
-use super::{Format, view};
+use super::{Format, follow_up, view};
 use crate::core::escape::{shell_quoted, terminal};
 use crate::core::finding::{Code, Finding};
+use crate::core::gate::is_same_person;
 use crate::core::log::entry::{self, Inspected, RawEntry};
 use crate::core::log::message;
 use crate::core::record::shape::FieldType as _;
-use crate::core::record::{Kind, Record};
+use crate::core::record::{Id, Kind, Link, Outcome, Record};
 use crate::ui::json::json_pretty;
 use anyhow::anyhow;
 use clap::Args;
@@ -35,7 +36,8 @@ pub fn run(args: &Show, ctx: &Context) -> Result<Exit, Failure> {
     let missing = || {
         Failure::usage(anyhow!("{} holds no record {}", store.description(), args.seq)).hint("`deploy-record log` lists them")
     };
-    let shown = find(args.seq, &mut Newest::fetch(ctx, &store)?, &settings)?.ok_or_else(missing)?;
+    let mut shown = find(args.seq, &mut Newest::fetch(ctx, &store)?, &settings)?.ok_or_else(missing)?;
+    shown.look_for_issue(ctx, &settings);
     let text = match args.format {
         Format::Json => shown.as_json(),
         Format::Table => shown.explained(ctx, &settings),
@@ -55,6 +57,7 @@ fn find(seq: u64, newest: &mut Newest, settings: &Settings) -> Result<Option<Sho
     let mut shown: Option<Shown> = None;
     let mut annotations = Vec::new();
     let mut closed_by = None;
+    let mut has_issue = false;
     while let Some(entry) = newest.next()? {
         let inspected = entry::inspect(&entry, &settings.trust, 0);
         let is_sound = !inspected.findings.iter().any(Finding::is_error);
@@ -66,11 +69,16 @@ fn find(seq: u64, newest: &mut Newest, settings: &Settings) -> Result<Option<Sho
         };
         let this = record.seq;
         if this == seq && shown.is_none() {
-            shown = Some(Shown { entry, inspected, record, closed_by, annotations: Vec::new() });
+            let start = (record.seq, record.id.clone());
+            let has_issue = has_issue || names_issue(&record);
+            shown = Some(Shown { entry, inspected, record, closed_by, annotations: Vec::new(), start, has_issue, issue: None });
         } else if is_sound && matches!(record.kind, Kind::Annotation | Kind::Review | Kind::Resolution) {
             annotations.push(record);
         } else if is_sound && record.finishes == Some(seq) {
             closed_by = Some(this); // the first end counts, and it is met last
+            has_issue = names_issue(&record);
+        } else if let Some(shown) = shown.as_mut().filter(|shown| is_sound && shown.record.finishes == Some(this)) {
+            shown.start = (this, record.id.clone());
         }
         // what is said about the start of a deployment comes after that, and may come before its end
         if shown.as_ref().is_some_and(|shown| shown.record.finishes.is_none_or(|start| this <= start)) {
@@ -84,6 +92,11 @@ fn find(seq: u64, newest: &mut Newest, settings: &Settings) -> Result<Option<Sho
         shown.annotations = annotations;
     }
     Ok(shown)
+}
+
+/// Whether an issue reminds of a review, by what the record says.
+fn names_issue(record: &Record) -> bool {
+    record.follow_up.as_ref().is_some_and(|follow_up| follow_up.issue_url.is_some())
 }
 
 /// A record that stands in the log and can't be shown.
@@ -104,6 +117,21 @@ fn said(kind: Kind) -> &'static str {
     }
 }
 
+impl Issue {
+    fn as_json(&self) -> serde_json::Value {
+        json!({ "url": self.url.as_ref().map(Link::as_str), "state": if self.is_closed { "closed" } else { "opened" } })
+    }
+
+    fn words(&self) -> String {
+        let url = self.url.as_ref().map(|url| format!(": {url}")).unwrap_or_default();
+        let review = &self.review;
+        match self.is_closed {
+            true => format!("closed, but the review is still owed; `{review}` closes that{url}"),
+            false => format!("open, and the review is owed; `{review}` closes that{url}"),
+        }
+    }
+}
+
 struct Shown {
     entry: RawEntry,
     inspected: Inspected,
@@ -111,15 +139,50 @@ struct Shown {
     closed_by: Option<u64>,
     /// Verified annotations, reviews and resolutions of it, or of the other half of its deployment, the oldest first.
     annotations: Vec<Record>,
+    /// The start: this record, or the one that it closes.
+    start: (u64, Id),
+    /// Whether an issue reminds of the review, by the outcome's record.
+    has_issue: bool,
+    issue: Option<Issue>,
+}
+
+/// The issue that reminds of a review which is still owed.
+struct Issue {
+    url: Option<Link>,
+    is_closed: bool,
+    /// What closes the review.
+    review: String,
 }
 
 impl Shown {
+    /// Asks GitLab how the issue stands that reminds of the review, as long as that is owed.
+    fn look_for_issue(&mut self, ctx: &Context, settings: &Settings) {
+        let is_due = self.record.follow_up.as_ref().is_some_and(|follow_up| follow_up.due.is_some());
+        let is_wanted = self.has_issue || settings.config.rules.follow_up.issue;
+        if !(self.record.is_delivery() && is_due && is_wanted)
+            || self.annotations.iter().any(|review| self.is_closed_by(review))
+        {
+            return;
+        }
+        let review = ctx.command_line(&format!("review {}", self.start.0));
+        let found = follow_up::look(ctx, settings, &self.start.1);
+        self.issue = found.map(|(url, is_closed)| Issue { url, is_closed, review });
+    }
+
+    /// Whether somebody else than who ran it has reviewed it, and found it right.
+    fn is_closed_by(&self, review: &Record) -> bool {
+        let reviewer = review.reviewer.as_ref().filter(|_| review.outcome == Some(Outcome::Approved));
+        let by_actor = |reviewer| self.record.actor.as_ref().and_then(|actor| is_same_person(actor, reviewer)) == Some(true);
+        reviewer.is_some_and(|reviewer| !by_actor(reviewer))
+    }
+
     fn as_json(&self) -> String {
         json_pretty(&json!({
             "commit": self.entry.commit.as_str(),
             "sha256": self.inspected.digest.to_string(),
             "key": self.inspected.fingerprint,
             "closed_by": self.closed_by,
+            "issue": self.issue.as_ref().map(Issue::as_json),
             "findings": self.inspected.findings.iter().map(view::finding).collect::<Vec<_>>(),
             "annotations": self.annotations.iter().map(|annotation| annotation.write()).collect::<Vec<_>>(),
             "record": self.record.write(),
@@ -132,6 +195,7 @@ impl Shown {
             rows.push(("closed by", format!("the outcome, record {seq}")));
         }
         rows.extend(self.annotations.iter().map(|record| (said(record.kind), view::annotation_by(record))));
+        rows.extend(self.issue.iter().map(|issue| ("issue", issue.words())));
         rows.push(("digest", self.inspected.digest.to_string()));
         rows
     }

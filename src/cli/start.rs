@@ -1,12 +1,12 @@
 //! `deploy-record start`: record that a deployment begins.
 
-use super::Format;
 use super::capture::{Delivery, DeliveryArgs, SaidArgs, not_recorded};
 use super::context::Context;
 use super::exit::{Exit, Failure};
 use super::settings::Settings;
 use super::starting::{self, Begin, Begun};
 use super::writer::LogWriter;
+use super::{Format, follow_up, tokens};
 use crate::ui::json::json_pretty;
 use clap::Args;
 use serde_json::json;
@@ -39,6 +39,7 @@ pub fn run(args: &Start, ctx: &Context) -> Result<Exit, Failure> {
         ctx.ui.warn(&format!("not recorded, and not asked of the gate: {reason}"));
         return Ok(Exit::Done);
     }
+    tokens::refuse_missing(ctx, &settings)?;
     let delivery = Delivery::gather(&args.delivery, &args.said, ctx, &settings)?;
     if args.dry_run {
         return starting::show(ctx, &settings, &delivery);
@@ -53,6 +54,8 @@ pub fn run(args: &Start, ctx: &Context) -> Result<Exit, Failure> {
             {
                 ctx.ui.verbose(&format!("can't note the start in {}: {error}", writer.spool.directory().display()));
             }
+            // what it says of the issue, `finish` finds again
+            follow_up::with_issue(ctx, &writer, seq, &record.id.clone(), *record);
             ctx.ui.result(&result(args.format, &format!("record {seq}"), json!({ "seq": seq, "spooled": null })));
         }
         Begun::InSpool { held, .. } => {

@@ -118,7 +118,7 @@ fn keep_refusal(ctx: &Context, writer: &LogWriter, id: &Id, refusal: Record, app
 }
 
 /// The start as it is in the log, where it can be read.
-fn in_log(writer: &LogWriter, seq: u64) -> Option<Record> {
+pub fn in_log(writer: &LogWriter, seq: u64) -> Option<Record> {
     let recorder = writer.recorder();
     let known = recorder.known(writer.deadline()).ok()?;
     known.find_start(seq).ok()?.record

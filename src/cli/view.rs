@@ -210,7 +210,9 @@ fn follow_up(follow_up: &FollowUp) -> String {
     let due = follow_up.due.map(to_the_second);
     let by = follow_up.assignee.as_ref().map(|login| format!("by {login}"));
     let facts = list([due, by].into_iter().flatten());
-    lines(iter::once(facts).chain(follow_up.note.as_ref().map(ToString::to_string)).filter(|line| !line.is_empty()))
+    let issue = follow_up.issue_url.as_ref().map(ToString::to_string);
+    let note = follow_up.note.as_ref().map(ToString::to_string);
+    lines(iter::once(facts).chain(note).chain(issue).filter(|line| !line.is_empty()))
 }
 
 fn to_the_second(time: Time) -> String {

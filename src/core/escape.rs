@@ -9,12 +9,14 @@ mod hidden;
 mod markdown;
 #[cfg(test)]
 mod tests;
+mod title;
 
 use std::borrow::Cow;
 
 pub use csv::csv_cell;
 pub use hidden::marked;
-pub use markdown::markdown_inline;
+pub use markdown::{markdown_code, markdown_inline};
+pub use title::plain_title;
 
 /// One line for a terminal: control characters (C0, DEL, C1, so also ANSI sequences, tabs and line breaks), line and
 /// paragraph separators, controls of the writing direction and invisible characters become visible.

@@ -10,6 +10,7 @@ pub mod nearest;
 pub mod policy;
 pub mod record;
 pub mod redact;
+pub mod reminder;
 pub mod seal;
 pub mod state;
 pub mod time;

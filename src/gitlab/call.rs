@@ -166,7 +166,7 @@ impl Gitlab {
                 }
                 Err(problem) => (problem, http::pause(tries)),
             };
-            let is_safe = *method == Method::GET || was_not_done(&problem);
+            let is_safe = *method == Method::GET || problem.was_not_done();
             let is_worth_it = problem.is_transient() && is_safe && tries < TRIES;
             if !is_worth_it || wait > LONGEST_WAIT || deadline.remaining() <= wait {
                 return Err(remote(problem));
@@ -289,11 +289,6 @@ fn line(method: &Method, path: &str, took: Duration, answer: &Result<Response, R
         }
         Err(problem) => format!("GitLab: {method} {path}: {problem} after {took} ms"),
     }
-}
-
-/// Whether the server certainly did nothing: no connection came about, or it turned the request down before it looked at it.
-fn was_not_done(problem: &RemoteError) -> bool {
-    matches!(problem, RemoteError::Connect(_) | RemoteError::Status { code: 429, .. })
 }
 
 /// Whether the answer says that this token may not, or that there is no such thing. Where GitLab looks for a user before anything

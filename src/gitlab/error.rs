@@ -26,7 +26,7 @@ impl fmt::Display for Token {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ApiError {
     /// The call needs another token than those at hand.
-    #[error("GitLab tells {what} only to an access token, and there is none")]
+    #[error("GitLab {} only to an access token, and there is none", allowed(.what))]
     NoToken {
         /// What was to be read or done, such as `who is a member`.
         what: &'static str,
@@ -34,7 +34,7 @@ pub enum ApiError {
         scope: &'static str,
     },
     /// There is no such thing, or the token may not see it, which GitLab does not tell apart (403, 404).
-    #[error("GitLab does not tell {token} {what} (HTTP {code}{})", if .words.is_empty() { String::new() } else { format!(": {}", .words) })]
+    #[error("GitLab {} (HTTP {code}{})", denied(.token, .what), if .words.is_empty() { String::new() } else { format!(": {}", .words) })]
     Untold {
         /// What was to be read or done.
         what: &'static str,
@@ -65,7 +65,36 @@ pub enum ApiError {
     },
 }
 
+/// `does not tell the access token its issues`, or `does not allow the access token to make an issue`.
+fn denied(token: &Token, what: &str) -> String {
+    let verb = if what.starts_with("to ") { "allow" } else { "tell" };
+    format!("does not {verb} {token} {what}")
+}
+
+/// `tells its issues`, or `allows to make an issue`.
+fn allowed(what: &str) -> String {
+    let verb = if what.starts_with("to ") { "allows" } else { "tells" };
+    format!("{verb} {what}")
+}
+
 impl ApiError {
+    /// Whether what was to be done may have been done all the same: only the answer is known to be lost.
+    pub fn may_be_done(&self) -> bool {
+        let ApiError::Remote { source, .. } = self else { return false };
+        source.is_transient() && !source.was_not_done()
+    }
+
+    /// Whether GitLab said no to what was to be done: it was not, and would not be by asking again.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            ApiError::Untold { .. } => true,
+            ApiError::Remote { source: RemoteError::Status { code, .. }, .. } => {
+                (400..500).contains(code) && ![401, 408, 429].contains(code)
+            }
+            ApiError::NoToken { .. } | ApiError::TooMuch { .. } | ApiError::Remote { .. } => false,
+        }
+    }
+
     /// Whether nothing was learned because the server can't be reached, is down or busy.
     pub fn is_unreachable(&self) -> bool {
         matches!(self, ApiError::Remote { source, .. } if source.is_transient())

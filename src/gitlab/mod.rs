@@ -11,6 +11,7 @@ mod deployment;
 mod error;
 mod file;
 mod id_token;
+mod issue;
 mod job;
 mod key_set;
 mod link;
@@ -20,8 +21,9 @@ mod reference;
 mod user;
 
 pub use deployment::{Deployment, DeploymentApproval};
-pub use error::{ApiError, Token};
+pub use error::{ApiError, Token, scopes};
 pub use id_token::{AUDIENCE, Claims, IdTokenError, JobVariables, KeySet, verify as verify_id_token};
+pub use issue::{Issue, NewIssue};
 pub use job::Job;
 pub use merge_request::{Approvals, ApprovedBy, MergeRequest};
 pub use note::Note;

@@ -70,6 +70,15 @@ impl Answer for Member {
 }
 
 impl Gitlab {
+    /// Whose access token it is.
+    ///
+    /// # Errors
+    /// As [`ApiError`] says; an access token is needed.
+    pub fn own_user(&self, deadline: Deadline) -> Result<User, ApiError> {
+        let call = Call { what: "whose token it is", path: &["user"], query: &[], tokens: ACCESS, scope: READ };
+        self.get(&call, deadline)
+    }
+
     /// A user by number, with whether it is a bot.
     ///
     /// # Errors

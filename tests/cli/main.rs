@@ -9,6 +9,7 @@ mod credentials;
 mod deployments;
 mod docs;
 mod faults;
+mod follow_up;
 mod gate;
 mod guards;
 mod hardship;

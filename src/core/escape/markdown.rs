@@ -24,6 +24,20 @@ pub fn markdown_inline(text: &str) -> String {
     result
 }
 
+/// One line of code, for any place in a Markdown text but a table's cell: it shows the text as it is, and nothing in it acts.
+///
+/// Runs of ASCII white space, line breaks included, become one space; at both ends they go.
+pub fn markdown_code(text: &str) -> String {
+    let words: Vec<&str> = text.split_ascii_whitespace().collect();
+    let line = words.join(" ");
+    let line = terminal(&line);
+    // a span ends at a run of as many backticks as begin it (CommonMark 0.31 § 6.1)
+    let longest = line.split(|character| character != '`').map(str::len).max().unwrap_or_default();
+    let fence = "`".repeat(longest + 1);
+    let space = if line.is_empty() || line.starts_with('`') || line.ends_with('`') { " " } else { "" };
+    format!("{fence}{space}{line}{space}{fence}")
+}
+
 fn push_escaped(result: &mut String, before: &[char], here: &[char]) {
     let Some((&character, after)) = here.split_first() else {
         return;

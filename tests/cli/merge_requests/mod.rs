@@ -1,5 +1,6 @@
 //! Approvals that stand in GitLab: comments and buttons of merge requests.
 
+mod comment;
 mod near_misses;
 mod servers;
 mod story;

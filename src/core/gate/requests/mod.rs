@@ -1,11 +1,14 @@
 //! What GitLab tells of the merge requests by which a change came, and of who approved them.
 
+mod compose;
 mod given;
 mod note;
 #[cfg(test)]
 mod tests;
 
+pub use compose::{approving, withdrawing};
 pub use given::{Comment, Given, Place, Pressed, given, page_of};
+pub use note::{Saying, Words, read};
 
 use super::facts::Author;
 use crate::core::record::{CommitId, Line, Link, Person, Time};

@@ -13,10 +13,10 @@
 
 use crate::core::record::Text;
 
-/// The word that begins it.
-const KEY: &str = "deploy-approval";
+/// The word that begins it, in whatever case.
+pub(super) const KEY: &str = "Deploy-Approval";
 /// What takes an approval back.
-const WITHDRAWN: &str = "withdrawn";
+pub(super) const WITHDRAWN: &str = "withdrawn";
 /// The most merge requests that one comment can cover.
 const MOST_COVERED: usize = 100;
 
@@ -53,7 +53,7 @@ pub fn read(body: &str) -> Saying {
     let mut lines = visible_lines(body).into_iter();
     // what is quoted or code before the words is passed over
     let first = lines.by_ref().find_map(|line| line.filter(|line| !line.trim().is_empty()));
-    match first.and_then(field).filter(|(key, _)| key == KEY) {
+    match first.and_then(field).filter(|(key, _)| key.eq_ignore_ascii_case(KEY)) {
         Some((_, value)) => said(value, lines),
         None if mentions(body) => {
             Saying::Malformed("`Deploy-Approval:` must begin the first line of the comment, outside of quotes, code and HTML")
@@ -65,7 +65,7 @@ pub fn read(body: &str) -> Saying {
 /// Whether the words stand anywhere in it at the beginning of a line, whatever marks are before them.
 fn mentions(body: &str) -> bool {
     let marks = |character: char| character.is_whitespace() || ">`*_~-#<|".contains(character);
-    body.lines().any(|line| field(line.trim_start_matches(marks)).is_some_and(|(key, _)| key == KEY))
+    body.lines().any(|line| field(line.trim_start_matches(marks)).is_some_and(|(key, _)| key.eq_ignore_ascii_case(KEY)))
 }
 
 fn said<'b>(value: &str, lines: impl Iterator<Item = Option<&'b str>>) -> Saying {
