@@ -3,8 +3,8 @@
 use super::capture::comments;
 use super::context::Context;
 use super::settings::Settings;
+use crate::core::gate::Code;
 use crate::core::gate::requests::{self, Given};
-use crate::core::gate::{self, Code};
 use crate::core::record::{Approval, ApprovalSource, Finding, Line, Record};
 use crate::http::Deadline;
 use std::time::Duration;
@@ -12,18 +12,17 @@ use std::time::Duration;
 /// How long GitLab is asked at most: the outcome is worth more than what it would tell.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// The end of a deployment with what became of its approval, where that does not stand any more; then another person has to look at it.
+/// The end of a deployment, with what became of its approval where that does not stand any more as it did.
 pub fn recheck(end: Record, ctx: &Context, settings: &Settings) -> Record {
     let Some((code, words)) = end.approval.as_ref().and_then(|approval| changed(approval, &end, ctx, settings)) else {
         return end;
     };
     let message = format!("the approval does not stand any more as it did at the start: {words}");
-    ctx.ui.warn(&format!("{code}: {message}"));
+    ctx.ui.loud(&format!("{code}: {message}"));
     let found = Line::clean(code.as_str()).zip(Line::clean(&message));
     let finding = found.map(|(code, message)| Finding { code, message, newer: Default::default() });
-    let follow_up = end.follow_up.clone().or_else(|| Some(gate::follow_up(&settings.config.rules, ctx.now())));
     let findings = end.findings.iter().cloned().chain(finding).collect();
-    Record { findings, follow_up, ..end }
+    Record { findings, ..end }
 }
 
 /// What became of it; `None` where it stands, or that can't be told.

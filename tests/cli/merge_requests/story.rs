@@ -184,6 +184,6 @@ fn an_approval_that_changes_while_the_deployment_runs_is_on_record() {
         end.expect(0);
         let record = team.newest();
         assert_eq!(codes(&record), if code.is_empty() { vec![] } else { vec![code] }, "{what}: {}", end.stderr);
-        assert_eq!(record["follow_up"].is_object(), !code.is_empty(), "{what}");
+        assert_eq!(end.stderr.contains("does not stand any more"), !code.is_empty(), "{what}");
     }
 }
