@@ -7,7 +7,7 @@ use crate::cli::settings::Settings;
 use crate::core::gate::requests::{Approvals, Brought, Direct, Request, Requests, Unknown, Why};
 use crate::core::gate::{Author, Needed};
 use crate::core::policy::{ApprovalFor, Rules};
-use crate::core::record::{self, Line, Link, Person, Time};
+use crate::core::record::{self, CommitId, Line, Link, Person, Time};
 use crate::gitlab::{ApiError, Gitlab, MergeRequest, User};
 use crate::http::Deadline;
 use crate::repo::{MOST_STEPS, Step};
@@ -102,7 +102,8 @@ impl Search<'_> {
     fn brought(&self) -> Result<Brought, ApiError> {
         let mut brought = Brought::default();
         let Some(first) = self.steps.iter().map(|step| step.at).min() else { return Ok(brought) };
-        let since = DateTime::<Utc>::from_timestamp(first, 0).unwrap_or_default() - MARGIN;
+        let first = DateTime::<Utc>::from_timestamp(first, 0).unwrap_or_default();
+        let since = first.checked_sub_signed(MARGIN).unwrap_or_default();
         let merged = match self.gitlab.merged_requests(since, self.deadline) {
             // then each commit is asked about by itself
             Err(ApiError::TooMuch { .. }) => Vec::new(),
@@ -125,7 +126,10 @@ impl Search<'_> {
         }
         for (step, found) in self.steps.iter().zip(found.into_iter().rev()) {
             match found {
-                Found::Request(request) => add(&mut brought, &request, step, self.settings),
+                Found::Request(request) => {
+                    brought.direct.extend(self.own(step, &request));
+                    add(&mut brought, &request, step, self.settings);
+                }
                 Found::Not(why) => {
                     brought.direct.push(Direct { sha: step.sha.clone(), paths: step.paths.clone(), why });
                 }
@@ -143,10 +147,27 @@ impl Search<'_> {
         };
         let stands = |request: &&MergeRequest| self.steps.iter().any(|step| is_tip(request, step));
         if let Some(request) = self.best(told.iter().filter(stands), step) {
-            return Ok(Found::Request(request.clone()));
+            return Ok(match step.merged.as_slice() {
+                [] => Found::Request(request.clone()),
+                // what else came by this merge, GitLab does not show there
+                [..] => Found::Not(Why::Beyond(request.iid)),
+            });
+        }
+        if let Some(request) = self.best(told.iter().filter(|request| names(request, step)), step) {
+            return Ok(Found::Not(Why::Beyond(request.iid)));
         }
         let open = told.iter().find(|request| request.state == "opened");
         Ok(Found::Not(open.map_or(Why::NoRequest, |request| Why::Unlike(request.iid))))
+    }
+
+    /// What the commit that merged it has beyond it, where that makes a difference: whoever may push to the branch can merge by hand,
+    /// and change on the way what nobody sees in the merge request.
+    fn own(&self, step: &Step, request: &MergeRequest) -> Option<Direct> {
+        let rules = &self.settings.config.rules;
+        let is_merge = request.merge_commit_sha.as_deref() == Some(step.sha.as_str());
+        let matters = |path: &&String| self.matters_always(rules) || rules.sensitive.iter().any(|rule| rule.paths.has(path));
+        let paths: Vec<_> = step.own.iter().filter(|_| is_merge).filter(matters).cloned().collect();
+        (!paths.is_empty()).then(|| Direct { sha: step.sha.clone(), paths, why: Why::Beyond(request.iid) })
     }
 
     /// The one that brought it, among those that hold it: a merged one before an open one, one that has it as its newest or merge
@@ -180,11 +201,22 @@ enum Found {
     Unimportant,
 }
 
-/// Whether a commit of the branch is the merge, squash or newest commit of a merge request: then the deployed commit has all of it.
+/// Whether a commit of the branch is the merge, squash or newest commit of a merge request, and brings nothing else: then the deployed
+/// commit has all of it, and what the commit brings is what GitLab shows there.
 fn is_tip(request: &MergeRequest, step: &Step) -> bool {
+    let is = |tip: &Option<String>, sha: &CommitId| tip.as_deref() == Some(sha.as_str());
+    let is_whole = |side: &CommitId| is(&request.sha, side) || is(&request.squash_commit_sha, side);
+    match step.merged.as_slice() {
+        [] => names(request, step),
+        [side] => request.state != "opened" && is(&request.merge_commit_sha, &step.sha) && is_whole(side),
+        [_, ..] => false,
+    }
+}
+
+/// Whether a merge request has this commit as its merge, squash or newest one.
+fn names(request: &MergeRequest, step: &Step) -> bool {
     let tips = [&request.merge_commit_sha, &request.squash_commit_sha, &request.sha];
     let is_open = request.state == "opened";
-    // what an open one will be merged as does not stand for anything yet
     tips.into_iter().skip(if is_open { 2 } else { 0 }).flatten().any(|tip| tip == step.sha.as_str())
 }
 

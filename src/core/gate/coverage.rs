@@ -87,6 +87,7 @@ fn uncovered(direct: &Direct) -> Option<Finding> {
         Why::NoRequest => "came in without a merge request".to_owned(),
         Why::NotTold => "came in by no merge request that GitLab tells of".to_owned(),
         Why::Unlike(iid) => format!("is in !{iid}, but so are commits that are not deployed, or not yet merged"),
+        Why::Beyond(iid) => format!("brings more than !{iid}, of which it is"),
     };
     let message = format!("commit {} {why}: only an approval of the whole commit counts for it", direct.sha.short());
     Some(Finding::new(Code::DirectPush, Effect::Refuses, message))
