@@ -3,10 +3,11 @@
 
 use super::approval::{self, Doubt, Verdict};
 use super::requests::{Approvals, Brought, Direct, Given, Request, Why, page_of};
-use super::{Code, Effect, Facts, Finding, Needed};
+use super::{Code, Effect, Facts, Finding, Needed, Paths};
 use crate::core::policy::{ApprovalFor, Rules};
 use crate::core::record::{Approval, ApprovalSource, ClassName, MergeRequestApproval, Person};
 use chrono::TimeDelta;
+use std::collections::BTreeSet;
 
 /// How far a server's clock may be ahead of the one here.
 const CLOCKS: TimeDelta = TimeDelta::seconds(60);
@@ -64,7 +65,7 @@ fn needed<'b>(brought: &'b Brought, facts: &Facts, rules: &Rules, class: ClassNa
     let mut direct: Vec<_> = brought.direct.iter().filter(|direct| touches(&direct.paths)).collect();
     // an emergency is approved where the newest change came in; and so is what no single one brought, such as all files of a first
     // deployment, or what a version had that is left behind
-    let is_unaccounted = requests.is_empty() && direct.is_empty();
+    let is_unaccounted = (requests.is_empty() && direct.is_empty()) || touches(&unaccounted(brought, facts));
     if class != ClassName::Emergency && !is_unaccounted {
         return (requests, direct);
     }
@@ -75,6 +76,14 @@ fn needed<'b>(brought: &'b Brought, facts: &Facts, rules: &Rules, class: ClassNa
         _ => {}
     }
     (requests, direct)
+}
+
+/// The files that differ from what runs there, and that none of them changed on the way.
+fn unaccounted(brought: &Brought, facts: &Facts) -> Vec<String> {
+    let (Paths::Since(paths) | Paths::All(paths)) = &facts.change.paths else { return Vec::new() };
+    let of_requests = brought.requests.iter().map(|request| &request.paths);
+    let known: BTreeSet<_> = of_requests.chain(brought.direct.iter().map(|direct| &direct.paths)).flatten().collect();
+    paths.iter().filter(|path| !known.contains(path)).cloned().collect()
 }
 
 fn approved_by(given: &Given) -> Option<MergeRequestApproval> {
