@@ -23,6 +23,9 @@ pub struct Job {
     pub commit: Commit,
     /// The pipeline.
     pub pipeline: Pipeline,
+    /// Its page.
+    #[serde(default)]
+    pub web_url: Option<String>,
 }
 
 /// A commit.
