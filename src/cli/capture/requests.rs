@@ -143,6 +143,8 @@ impl Search<'_> {
         let told = match self.gitlab.merge_requests_of(step.sha.as_str(), self.deadline) {
             // GitLab has no such commit
             Err(ApiError::Untold { code: 404, .. }) => Vec::new(),
+            // whoever may push can put a commit into as many merge requests as they like
+            Err(ApiError::TooMuch { .. }) => return Ok(Found::Not(Why::NotTold)),
             told => told?,
         };
         let stands = |request: &&MergeRequest| self.steps.iter().any(|step| is_tip(request, step));
