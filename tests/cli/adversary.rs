@@ -341,3 +341,34 @@ fn many_merge_requests_of_one_commit_stop_nobody() {
     let found = team.check(1, &[]);
     assert!(codes(&found).contains(&"direct-push"), "{found}");
 }
+
+/// The checkout knows nothing before its newest commit, as with GIT_DEPTH 1.
+fn make_shallow(team: &Team) {
+    std::fs::write(team.env.path().join(".git/shallow"), format!("{}\n", head(team))).expect("written");
+}
+
+#[test]
+fn a_long_branch_is_read_to_its_beginning_from_a_shallow_clone() {
+    let server = GitServer::http();
+    let mut team = team(&server, POLICY);
+    branch(&team, "change-120", "main");
+    for number in 0..70 {
+        team.env.git(&["commit", "--quiet", "--allow-empty", "-m", &format!("Step {number}")]);
+    }
+    let sha = team.commit(&[("billing/tax.rs", "120")], "Change 120");
+    server.gitlab(|gitlab| gitlab.merge_request(120, ANN).sha = sha);
+    crate::merge_requests::merge(&mut team, &server, 120);
+    server.gitlab(|gitlab| gitlab.note(120, CHEN, NOTE));
+    make_shallow(&team);
+    team.check(0, &[]);
+}
+
+#[test]
+fn the_first_deployment_of_a_shallow_clone_is_approved_by_a_comment() {
+    let server = GitServer::http();
+    let mut team = Team::job(&server, POLICY);
+    merged(&mut team, &server, 120, "billing/tax.rs");
+    make_shallow(&team);
+    server.gitlab(|gitlab| gitlab.note(120, CHEN, NOTE));
+    team.check(0, &[]);
+}
