@@ -270,6 +270,11 @@ impl Delivery {
         self.actor.as_ref()
     }
 
+    /// The page of the job that runs it.
+    pub fn job_page(&self) -> Option<&Link> {
+        self.job.as_ref().and_then(|job| job.url.as_ref())
+    }
+
     /// The path of the project whose code is delivered, where it was named: a repository at hand may not tell it.
     pub fn named_project(&self) -> Option<&Line> {
         self.project.as_ref().filter(|_| self.is_named_project)?.path.as_ref()

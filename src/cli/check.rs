@@ -32,7 +32,7 @@ pub struct Check {
 /// Asks it.
 pub fn run(args: &Check, ctx: &Context) -> Result<Exit, Failure> {
     let settings = Settings::load_for_delivery(ctx)?;
-    if let Some(reason) = not_recorded(&args.delivery, &settings) {
+    if let Some(reason) = not_recorded(&args.delivery, ctx, &settings)? {
         ctx.ui.warn(&format!("not gated: {reason}"));
         if args.format == Format::Json {
             ctx.ui.result(&json_pretty(&json!({ "gated": false, "reason": reason })));

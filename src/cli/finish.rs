@@ -88,7 +88,7 @@ pub fn run(args: &Finish, ctx: &Context) -> Result<Exit, Failure> {
     let settings = Settings::load_to_keep(ctx)?;
     let named = args.named();
     if args.record.is_none()
-        && let Some(reason) = not_recorded(&named, &settings)
+        && let Some(reason) = not_recorded(&named, ctx, &settings)?
     {
         ctx.ui.say(&format!("not recorded: {reason}"));
         return Ok(Exit::Done);

@@ -58,7 +58,7 @@ pub fn remedies(ctx: &Context, settings: &Settings, delivery: &Delivery, decisio
         }
     }
     if !lines.is_empty() {
-        lines.push(match settings.ci.as_ref().map(|ci| ci.job.url.as_ref()) {
+        lines.push(match settings.ci.as_ref().map(|_| delivery.job_page()) {
             Some(Some(url)) => format!("then press Retry on this job: {url}"),
             Some(None) => "then press Retry on this job".to_owned(),
             None => "then run it again".to_owned(),

@@ -42,7 +42,7 @@ const ENDS: &[Status] = &[Status::Success, Status::Failed, Status::Canceled, Sta
 /// Records it.
 pub fn run(args: &RecordArgs, ctx: &Context) -> Result<Exit, Failure> {
     let settings = Settings::load_to_keep(ctx)?;
-    if let Some(reason) = not_recorded(&args.delivery, &settings) {
+    if let Some(reason) = not_recorded(&args.delivery, ctx, &settings)? {
         ctx.ui.say(&format!("not recorded: {reason}"));
         return Ok(Exit::Done);
     }

@@ -42,7 +42,7 @@ pub struct Run {
 pub fn run(args: &Run, ctx: &Context) -> Result<Exit, Failure> {
     let signals = Signals::install().map_err(Failure::unable)?;
     let settings = Settings::load_to_keep(ctx)?;
-    if let Some(reason) = not_recorded(&args.delivery, &settings) {
+    if let Some(reason) = not_recorded(&args.delivery, ctx, &settings)? {
         ctx.ui.warn(&format!("not recorded, and not asked of the gate: {reason}"));
         if args.dry_run {
             return Ok(Exit::Done);

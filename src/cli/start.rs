@@ -35,7 +35,7 @@ pub struct Start {
 /// Records it.
 pub fn run(args: &Start, ctx: &Context) -> Result<Exit, Failure> {
     let settings = Settings::load_to_keep(ctx)?;
-    if let Some(reason) = not_recorded(&args.delivery, &settings) {
+    if let Some(reason) = not_recorded(&args.delivery, ctx, &settings)? {
         ctx.ui.warn(&format!("not recorded, and not asked of the gate: {reason}"));
         return Ok(Exit::Done);
     }

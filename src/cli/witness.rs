@@ -9,7 +9,7 @@ pub use id_token::IfExpired;
 use super::context::Context;
 use super::exit::Failure;
 use crate::ci::CiFacts;
-use crate::core::record::{self, CommitId, Line, Name, Person, Strength};
+use crate::core::record::{self, CommitId, Line, Link, Name, Person, Strength};
 use crate::gitlab::{Claims, Gitlab, Job};
 use crate::http::{Deadline, RemoteError};
 use anyhow::anyhow;
@@ -30,6 +30,9 @@ pub struct Witness {
     pub commit: CommitId,
     /// How it is known: fetched, or attested by GitLab's signature.
     pub strength: Strength,
+    /// Its name and page, where GitLab was asked.
+    name: Option<Line>,
+    page: Option<Link>,
     /// What GitLab signed of it.
     claims: Option<Claims>,
 }
@@ -45,8 +48,9 @@ impl Witness {
         self.claims.as_ref().and_then(|claims| claims.is_protected)
     }
 
-    /// The job as its variables tell of it, with what GitLab signed.
+    /// The job as its variables tell of it, with what GitLab answered and signed.
     pub fn job(&self, job: record::Job) -> record::Job {
+        let job = record::Job { name: self.name.clone().or(job.name), url: self.page.clone().or(job.url), ..job };
         let Some(claims) = &self.claims else { return job };
         record::Job {
             id: Some(claims.job_id),
@@ -108,7 +112,7 @@ fn refuse_contradictions(ci: &CiFacts, job: &Job) -> Result<(), Failure> {
         ("CI_COMMIT_SHA", Some(ci.sha.to_string()), job.commit.id.clone()),
         ("GITLAB_USER_ID", number(ci.actor.id), job.user.id.to_string()),
         ("GITLAB_USER_LOGIN", ci.actor.login.as_ref().map(ToString::to_string), job.user.username.clone()),
-        ("CI_COMMIT_BRANCH", ci.branch.as_ref().map(ToString::to_string), named(!job.tag)),
+        ("CI_COMMIT_BRANCH", ci.branch.as_ref().map(ToString::to_string).or(unsaid(ci, job)), named(!job.tag)),
         ("CI_COMMIT_TAG", ci.tag.as_ref().map(ToString::to_string), named(job.tag)),
     ];
     match said.into_iter().find(|(_, variable, told)| variable.as_ref().is_some_and(|variable| variable != told)) {
@@ -119,6 +123,15 @@ fn refuse_contradictions(ci: &CiFacts, job: &Job) -> Result<(), Failure> {
                 .hint(REMOVE_IT))
         }
     }
+}
+
+/// An empty text where the variables name neither branch nor tag, although the pipeline is for one: of a merge request's, GitLab
+/// sets neither.
+fn unsaid(ci: &CiFacts, job: &Job) -> Option<String> {
+    let source = job.pipeline.source.as_deref()?;
+    let is_for_request = ["merge_request_event", "external_pull_request_event"].contains(&source);
+    let is_named = ci.branch.is_some() || ci.tag.is_some();
+    (!is_named && !is_for_request && !job.reference.starts_with("refs/")).then(String::new)
 }
 
 /// The two tokens are of one job. Project and commit are what the variables say, which no job lacks: they agree already.
@@ -163,6 +176,8 @@ fn witness(ci: &CiFacts, job: Option<&Job>, claims: Option<Claims>) -> Result<Op
         },
         commit: CommitId::new(sha)?,
         strength: if claims.is_some() { Strength::Attested } else { Strength::Fetched },
+        name: job.and_then(|job| Line::clean(&job.name)),
+        page: job.and_then(|job| job.web_url.as_deref()).and_then(|url| Link::new(url).ok()),
         claims,
     }))
 }

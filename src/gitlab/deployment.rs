@@ -9,6 +9,9 @@ use chrono::{DateTime, Utc};
 /// How many of the newest deployments are looked at.
 const NEWEST: &str = "20";
 
+/// The most pages of deployments that run which are read.
+const MOST_PAGES: u32 = 10;
+
 /// A deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deployment {
@@ -138,22 +141,26 @@ impl Deployment {
 }
 
 impl Gitlab {
-    /// The newest deployments, the newest first: in this environment, or in all of them; of this status, or of any.
+    /// The newest deployments in this environment, the newest first.
     ///
     /// # Errors
     /// As [`ApiError`] says.
-    pub fn newest_deployments(
-        &self,
-        environment: Option<&str>,
-        status: Option<&str>,
-        deadline: Deadline,
-    ) -> Result<Vec<Deployment>, ApiError> {
+    pub fn newest_deployments(&self, environment: &str, deadline: Deadline) -> Result<Vec<Deployment>, ApiError> {
         let path = ["projects", &self.project, "deployments"];
-        let mut query = vec![("order_by", "id"), ("sort", "desc"), ("per_page", NEWEST)];
-        query.extend(environment.map(|environment| ("environment", environment)));
-        query.extend(status.map(|status| ("status", status)));
+        let query = [("order_by", "id"), ("sort", "desc"), ("per_page", NEWEST), ("environment", environment)];
         let call = Call { what: "its deployments", path: &path, query: &query, tokens: EITHER, scope: READ };
         self.first(&call, deadline)
+    }
+
+    /// The deployments that run now, the newest first.
+    ///
+    /// # Errors
+    /// As [`ApiError`] says.
+    pub fn running_deployments(&self, deadline: Deadline) -> Result<Vec<Deployment>, ApiError> {
+        let path = ["projects", &self.project, "deployments"];
+        let query = [("status", "running"), ("order_by", "id"), ("sort", "desc")];
+        let call = Call { what: "its deployments", path: &path, query: &query, tokens: EITHER, scope: READ };
+        self.list(&call, MOST_PAGES, deadline)
     }
 
     /// One deployment, with what its approvers decided.

@@ -22,6 +22,8 @@ pub struct Job {
     pub commit: Commit,
     /// The pipeline.
     pub pipeline: Pipeline,
+    /// Its page.
+    pub web_url: Option<String>,
 }
 
 /// A commit.
@@ -53,6 +55,7 @@ impl Answer for Job {
             user: fields.part("user")?.ok_or_else(|| missing("user"))?,
             commit: fields.part("commit")?.ok_or_else(|| missing("commit"))?,
             pipeline: fields.part("pipeline")?.ok_or_else(|| missing("pipeline"))?,
+            web_url: fields.optional_text("web_url")?,
         })
     }
 }

@@ -139,7 +139,7 @@ pub(super) fn all(repository: &Repository, commit: Oid) -> Result<Option<Vec<Str
 }
 
 /// Whether a shallow clone cuts the history off here: the commit names parents that are not seen.
-fn lacks_parents(commit: &git2::Commit) -> bool {
+pub(super) fn lacks_parents(commit: &git2::Commit) -> bool {
     let header = String::from_utf8_lossy(commit.raw_header_bytes());
     header.lines().filter(|line| line.starts_with("parent ")).count() != commit.parent_count()
 }

@@ -1,11 +1,11 @@
 //! More history than a shallow clone has, fetched beside it: the job's own checkout is not touched.
 
-use super::{Compared, RepoError, Step, changes, oid, steps};
+use super::{Compared, IsWatched, RepoError, Step, changes, oid, steps};
 use crate::core::record::CommitId;
 use crate::git::{Advertised, GitRemote};
 use crate::http::{Deadline, RemoteError};
 use crate::scratch::Scratch;
-use git2::Repository;
+use git2::{Oid, Repository};
 use regex::Regex;
 
 /// Depths that are tried one after the other; the last is all of it.
@@ -15,6 +15,22 @@ const DEPTHS: [i32; 4] = [50, 500, 5000, i32::MAX];
 pub struct Deepened {
     repository: Repository,
     _scratch: Scratch,
+}
+
+/// Whether the history between the two is there: on the branch itself, and on all that was merged into it.
+fn is_whole(repository: &Repository, previous: Oid, to: Oid) -> Result<bool, git2::Error> {
+    if !repository.graph_descendant_of(to, previous)? {
+        return Ok(false);
+    }
+    let mut walk = repository.revwalk()?;
+    walk.push(to)?;
+    walk.hide(previous)?;
+    for id in walk {
+        if changes::lacks_parents(&repository.find_commit(id?)?) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 impl Deepened {
@@ -36,7 +52,7 @@ impl Deepened {
                 Err(_) => break, // what is there is better than nothing, and is marked incomplete
             }
             let ids = oid(previous).and_then(|previous| Ok((oid(to)?, previous)));
-            if ids.is_ok_and(|(to, previous)| repository.graph_descendant_of(to, previous).unwrap_or(false)) {
+            if ids.is_ok_and(|(to, previous)| is_whole(&repository, previous, to).unwrap_or(false)) {
                 break;
             }
         }
@@ -61,7 +77,7 @@ impl Deepened {
     ///
     /// # Errors
     /// Where the repository is damaged.
-    pub fn steps(&self, previous: &CommitId, to: &CommitId) -> Result<Option<Vec<Step>>, RepoError> {
-        steps::between(&self.repository, Some(oid(previous)?), oid(to)?)
+    pub fn steps(&self, previous: &CommitId, to: &CommitId, is_watched: IsWatched) -> Result<Option<Vec<Step>>, RepoError> {
+        steps::between(&self.repository, Some(oid(previous)?), oid(to)?, is_watched)
     }
 }

@@ -9,7 +9,7 @@ mod version;
 
 pub use changes::{Compared, default_ticket_pattern};
 pub use history::Deepened;
-pub use steps::{MOST_STEPS, Step};
+pub use steps::{IsWatched, MOST_STEPS, Step};
 
 use crate::core::record::{Commit, CommitId, Line, Time};
 use git2::{ErrorCode, ObjectType, Oid, Repository, Signature};
@@ -150,8 +150,13 @@ impl Checkout {
     ///
     /// # Errors
     /// Where the repository is damaged.
-    pub fn steps(&self, previous: Option<&CommitId>, to: &CommitId) -> Result<Option<Vec<Step>>, RepoError> {
-        steps::between(&self.repository, previous.map(oid).transpose()?, oid(to)?)
+    pub fn steps(
+        &self,
+        previous: Option<&CommitId>,
+        to: &CommitId,
+        is_watched: IsWatched,
+    ) -> Result<Option<Vec<Step>>, RepoError> {
+        steps::between(&self.repository, previous.map(oid).transpose()?, oid(to)?, is_watched)
     }
 
     /// All files of a commit, relative to the top; `None` where it is not here.

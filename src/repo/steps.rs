@@ -2,8 +2,10 @@
 
 use super::{RepoError, changes, commit_id};
 use crate::core::record::CommitId;
-use git2::{Oid, Repository};
+use git2::{Commit, Oid, Repository, Tree, TreeWalkMode, TreeWalkResult};
+use std::cell::LazyCell;
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
 /// The most commits of a branch that are told one by one.
 pub const MOST_STEPS: usize = 1000;
@@ -19,6 +21,10 @@ pub struct Step {
     pub paths: Vec<String>,
     /// The addresses of those who wrote or committed it and what it merged, each once.
     pub addresses: Vec<String>,
+    /// What it merged into the branch that is new: its parents but for the first.
+    pub merged: Vec<CommitId>,
+    /// Of a merge, the watched files that are not as git by itself merges its parents.
+    pub own: Vec<String>,
 }
 
 /// A commit that is new.
@@ -28,12 +34,20 @@ struct New {
     addresses: [String; 2],
 }
 
+/// Whether it makes a difference who changed a file.
+pub type IsWatched<'a> = &'a dyn Fn(&str) -> bool;
+
 /// The steps from one commit to another, the oldest first; only the last where nothing came before. `None` where there are too many,
 /// or history does not go back that far.
-pub(super) fn between(repository: &Repository, previous: Option<Oid>, to: Oid) -> Result<Option<Vec<Step>>, RepoError> {
+pub(super) fn between(
+    repository: &Repository,
+    previous: Option<Oid>,
+    to: Oid,
+    is_watched: IsWatched,
+) -> Result<Option<Vec<Step>>, RepoError> {
     let Some(previous) = previous else {
         let new = HashMap::from([(to, read(repository, to)?)]);
-        return steps(repository, &[to], &new);
+        return steps(repository, &[to], &new, |_| true, is_watched);
     };
     if repository.find_commit(previous).is_err() {
         return Ok(None);
@@ -56,7 +70,7 @@ pub(super) fn between(repository: &Repository, previous: Option<Oid>, to: Oid) -
         next = commit.parents.first().copied();
     }
     branch.reverse();
-    steps(repository, &branch, &new)
+    steps(repository, &branch, &new, |id| new.contains_key(&id), is_watched)
 }
 
 fn read(repository: &Repository, id: Oid) -> Result<New, RepoError> {
@@ -70,7 +84,13 @@ fn read(repository: &Repository, id: Oid) -> Result<New, RepoError> {
     })
 }
 
-fn steps(repository: &Repository, branch: &[Oid], new: &HashMap<Oid, New>) -> Result<Option<Vec<Step>>, RepoError> {
+fn steps(
+    repository: &Repository,
+    branch: &[Oid],
+    new: &HashMap<Oid, New>,
+    is_new: impl Fn(Oid) -> bool,
+    is_watched: IsWatched,
+) -> Result<Option<Vec<Step>>, RepoError> {
     let mut told: HashSet<Oid> = branch.iter().copied().collect();
     let mut all = Vec::new();
     for id in branch {
@@ -82,9 +102,48 @@ fn steps(repository: &Repository, branch: &[Oid], new: &HashMap<Oid, New>) -> Re
         };
         let Some(paths) = paths else { return Ok(None) };
         let addresses = addresses(*id, new, &mut told);
-        all.push(Step { sha, at: commit.at, paths, addresses });
+        let merged = commit.parents.iter().skip(1).copied().filter(|parent| is_new(*parent)).filter_map(commit_id).collect();
+        let watched: Vec<_> = paths.iter().filter(|path| is_watched(path)).cloned().collect();
+        let own = if watched.is_empty() { Vec::new() } else { own(repository, *id, &watched)? };
+        all.push(Step { sha, at: commit.at, paths, addresses, merged, own });
     }
     Ok(Some(all))
+}
+
+/// Which of these files a merge has otherwise than git by itself would merge them. Content that only moved is none of its own:
+/// programs find new names differently.
+fn own(repository: &Repository, id: Oid, paths: &[String]) -> Result<Vec<String>, RepoError> {
+    let commit = repository.find_commit(id)?;
+    let parents: Vec<Commit> = commit.parents().collect();
+    let (ours, theirs) = match parents.as_slice() {
+        [ours, theirs] => (ours, theirs),
+        [] | [_] => return Ok(Vec::new()),
+        _ => return Ok(paths.to_vec()),
+    };
+    let index = repository.merge_commits(ours, theirs, None)?;
+    let tree = commit.tree()?;
+    let present = LazyCell::new(|| all_ids(&tree));
+    let merged: HashSet<Oid> = index.iter().filter(|entry| (entry.flags >> 12) & 3 == 0).map(|entry| entry.id).collect();
+    let is_own = |path: &&String| {
+        let path = Path::new(path.trim_end_matches('/'));
+        let expected = index.get_path(path, 0).map(|entry| entry.id);
+        match (tree.get_path(path).ok().map(|entry| entry.id()), expected) {
+            (Some(is), expected) => Some(is) != expected && !merged.contains(&is),
+            (None, Some(expected)) => !present.contains(&expected),
+            (None, None) => false,
+        }
+    };
+    Ok(paths.iter().filter(is_own).cloned().collect())
+}
+
+fn all_ids(tree: &Tree) -> HashSet<Oid> {
+    let mut ids = HashSet::new();
+    // what can't be read is not there, and then counts as changed
+    let _ = tree.walk(TreeWalkMode::PreOrder, |_, entry| {
+        ids.insert(entry.id());
+        TreeWalkResult::Ok
+    });
+    ids
 }
 
 /// Who wrote a commit and what it merged, but for what an earlier one brought.

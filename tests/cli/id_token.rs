@@ -149,7 +149,9 @@ fn both_tokens_are_of_one_job() {
     for name in ["GITLAB_USER_LOGIN", "GITLAB_USER_ID", "CI_JOB_ID", "CI_PIPELINE_ID", "CI_COMMIT_BRANCH"] {
         env.unset(name);
     }
-    let told = git_server::job(&env.git(&["rev-parse", "HEAD"]));
+    let mut told = git_server::job(&env.git(&["rev-parse", "HEAD"]));
+    // an older server, which does not tell whether the pipeline is a merge request's
+    told["pipeline"]["source"] = Value::Null;
     let token = KEY.sign(&claims(&server, &env));
     for (pointer, value, signed, words) in [
         ("/id", json!(303), "the job is `302`", "`303`"),
@@ -316,6 +318,9 @@ fn from_a_fork_an_older_gitlab_signs_too_little() {
     let server = GitServer::http();
     let mut env = job(&server);
     env.unset("CI_COMMIT_BRANCH");
+    let mut told = git_server::job(&env.git(&["rev-parse", "HEAD"]));
+    told["pipeline"]["source"] = json!("merge_request_event");
+    server.set_job(told);
     let mut of_fork =
         json!({ "pipeline_source": "merge_request_event", "project_id": "77", "project_path": "dana/app", "ref": "fix" });
     env.set(VARIABLE, &KEY.sign(&with(&server, &env, of_fork.clone())));

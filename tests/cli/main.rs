@@ -1,5 +1,6 @@
 //! The program from outside: real git, real ssh-keygen, a real git server.
 
+mod adversary;
 mod again;
 mod agent;
 mod annotate;

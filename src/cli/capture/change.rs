@@ -5,6 +5,7 @@ use crate::cli::context::Context;
 use crate::cli::location::Location;
 use crate::cli::settings::Settings;
 use crate::core::gate::{Author, Change, Paths};
+use crate::core::policy::ApprovalFor;
 use crate::core::record::{Changes, CommitId, Delivered, Line, Link};
 use crate::git::GitRemote;
 use crate::http::Deadline;
@@ -73,8 +74,9 @@ impl Delivery {
         let path = path.map(Line::as_str);
         let compared = checkout.compare(previous, commit, &self.pattern, path)?;
         let asks = settings.gitlab.is_some();
+        let is_watched = |path: &str| self.is_watched(path, settings);
         if compared.changes.incomplete != Some(true) {
-            let steps = if asks { checkout.steps(Some(previous), commit)? } else { None };
+            let steps = if asks { checkout.steps(Some(previous), commit, &is_watched)? } else { None };
             return Ok(Compared { steps, ..compared });
         }
         let Some(remote) = project_remote(ctx, settings) else { return Ok(compared) };
@@ -85,7 +87,7 @@ impl Delivery {
             Ok(deeper) => {
                 let compared = deeper.compare(previous, commit, &self.pattern, path)?;
                 let is_whole = compared.changes.incomplete != Some(true);
-                let steps = if asks && is_whole { deeper.steps(previous, commit)? } else { None };
+                let steps = if asks && is_whole { deeper.steps(previous, commit, &is_watched)? } else { None };
                 Ok(Compared { steps, ..compared })
             }
             Err(problem) => {
@@ -93,6 +95,13 @@ impl Delivery {
                 Ok(compared)
             }
         }
+    }
+
+    /// Whether it makes a difference by which merge request a file was changed.
+    pub(super) fn is_watched(&self, path: &str, settings: &Settings) -> bool {
+        let rules = &settings.config.rules;
+        let are_all = rules.needs_merge_requests() || rules.approval_for(self.environment()) == ApprovalFor::Always;
+        are_all || rules.sensitive.iter().any(|rule| rule.paths.has(path))
     }
 
     /// What the record says of it.

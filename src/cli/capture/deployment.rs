@@ -6,7 +6,7 @@ use crate::cli::context::Context;
 use crate::cli::exit::Failure;
 use crate::cli::settings::Settings;
 use crate::core::record::{CommitId, Job, Line, Link, Name, Person, Time};
-use crate::gitlab::{Deployment, Gitlab};
+use crate::gitlab::{ApiError, Deployment};
 use crate::http::Deadline;
 use anyhow::anyhow;
 use std::time::Duration;
@@ -77,14 +77,14 @@ pub(super) fn find(
 ) -> Result<Seen, Failure> {
     let Some(gitlab) = settings.gitlab.as_deref().filter(|_| !settings.is_stale) else { return Ok(Seen::default()) };
     let deadline = Deadline::after(LONGEST.min(ctx.global.timeout / 4));
-    let there = listed(Some(environment.as_str()), None, gitlab, deadline, ctx);
+    let there = told(gitlab.newest_deployments(environment.as_str(), deadline), ctx);
     let good = there.iter().filter_map(went_well).collect();
     if let Some(own) = own(&there, ci) {
         refuse_contradiction(ci, own)?;
         let found = Found { id: own.id, environment: own.environment.name.clone(), other: None };
         return Ok(Seen { found: Some(found), listed: good });
     }
-    let running = listed(None, Some("running"), gitlab, deadline, ctx);
+    let running = told(gitlab.running_deployments(deadline), ctx);
     if let Some(own) = own(&running, ci) {
         refuse_contradiction(ci, own)?;
         // the job deploys to another environment than the one that is named on the command line
@@ -105,7 +105,7 @@ pub(super) fn that_went_well(environment: &Name, ctx: &Context, settings: &Setti
     let is_job = settings.ci.is_some() && !settings.is_stale;
     let Some(gitlab) = settings.gitlab.as_deref().filter(|_| is_job) else { return Vec::new() };
     let deadline = Deadline::after(LONGEST.min(ctx.global.timeout / 4));
-    listed(Some(environment.as_str()), None, gitlab, deadline, ctx).iter().filter_map(went_well).collect()
+    told(gitlab.newest_deployments(environment.as_str(), deadline), ctx).iter().filter_map(went_well).collect()
 }
 
 fn went_well(deployment: &Deployment) -> Option<Listed> {
@@ -120,18 +120,30 @@ fn went_well(deployment: &Deployment) -> Option<Listed> {
     })
 }
 
-fn listed(
-    environment: Option<&str>,
-    status: Option<&str>,
-    gitlab: &Gitlab,
-    deadline: Deadline,
-    ctx: &Context,
-) -> Vec<Deployment> {
-    let told = gitlab.newest_deployments(environment, status, deadline);
-    told.unwrap_or_else(|error| {
+fn told(answer: Result<Vec<Deployment>, ApiError>, ctx: &Context) -> Vec<Deployment> {
+    answer.unwrap_or_else(|error| {
         ctx.ui.verbose(&error.to_string());
         Vec::new()
     })
+}
+
+/// Refuses a job that says that it deploys nothing, while GitLab has a deployment that it makes.
+///
+/// # Errors
+/// Names both.
+pub(super) fn refuse_denial(ctx: &Context, settings: &Settings) -> Result<(), Failure> {
+    let gitlab = settings.gitlab.as_deref().filter(|_| !settings.is_stale);
+    let Some((ci, gitlab)) = settings.ci.as_ref().zip(gitlab) else { return Ok(()) };
+    let deadline = Deadline::after(LONGEST.min(ctx.global.timeout / 4));
+    let running = told(gitlab.running_deployments(deadline), ctx);
+    let Some(own) = own(&running, ci) else { return Ok(()) };
+    let action = ci.environment.as_ref().and_then(|environment| environment.action.as_deref()).unwrap_or_default();
+    Err(Failure::usage(anyhow!(
+        "ci-contradiction: CI_ENVIRONMENT_ACTION is `{}`, but GitLab says that this job deploys to `{}`",
+        action.escape_debug(),
+        own.environment.name.escape_debug()
+    ))
+    .hint("a variable of the pipeline, or of whoever started it, has the name of one of GitLab's own: remove it"))
 }
 
 /// The one that this job makes.

@@ -80,26 +80,30 @@ pub(super) fn environment(args: &DeliveryArgs, ctx: &Context, settings: &Setting
 }
 
 /// Why this job's run is no deployment that is recorded; `None` where it is one.
-pub fn not_recorded(args: &DeliveryArgs, settings: &Settings) -> Option<String> {
-    let environment = settings.ci.as_ref()?.environment.as_ref()?;
+///
+/// # Errors
+/// Where a variable says so, and GitLab says otherwise.
+pub fn not_recorded(args: &DeliveryArgs, ctx: &Context, settings: &Settings) -> Result<Option<String>, Failure> {
+    let Some(environment) = settings.ci.as_ref().and_then(|ci| ci.environment.as_ref()) else { return Ok(None) };
     let is_jobs_own = args.environment.as_deref().is_none_or(|name| name == environment.name.as_str());
     // who names an environment that the policy names means it, whatever a variable says of the job
     let is_meant = args.environment.as_ref().is_some_and(|name| settings.config.environments.contains_key(name));
     if is_jobs_own && !is_meant && !environment.is_deployment() {
         let action = environment.action.as_deref().unwrap_or_default();
-        return Some(format!("the job's environment action is `{action}`, so this is no deployment"));
+        super::deployment::refuse_denial(ctx, settings)?;
+        return Ok(Some(format!("the job's environment action is `{action}`, so this is no deployment")));
     }
     if args.environment.is_some() {
-        return None;
+        return Ok(None);
     }
     let named = settings.config.environments.contains_key(environment.name.as_str());
     let by_custom = matches!(environment.tier, Tier::Production | Tier::Staging);
-    (!named && !by_custom).then(|| {
+    Ok((!named && !by_custom).then(|| {
         format!(
             "`{}` has tier {}, which is recorded only where the configuration or --environment names it",
             environment.name, environment.tier
         )
-    })
+    }))
 }
 
 /// The service: what is given, else the one that the repository is. One of several has to be named.

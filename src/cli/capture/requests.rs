@@ -6,8 +6,7 @@ use crate::cli::context::Context;
 use crate::cli::settings::Settings;
 use crate::core::gate::requests::{Approvals, Brought, Direct, Request, Requests, Unknown, Why};
 use crate::core::gate::{Author, Needed};
-use crate::core::policy::{ApprovalFor, Rules};
-use crate::core::record::{self, Line, Link, Person, Time};
+use crate::core::record::{self, CommitId, Line, Link, Person, Time};
 use crate::gitlab::{ApiError, Gitlab, MergeRequest, User};
 use crate::http::Deadline;
 use crate::repo::{MOST_STEPS, Step};
@@ -56,7 +55,7 @@ impl Delivery {
 
     fn last_step(&self, settings: &Settings) -> Option<Vec<Step>> {
         let (checkout, sha) = settings.checkout.as_ref().zip(self.sha())?;
-        checkout.steps(None, sha).ok().flatten()
+        checkout.steps(None, sha, &|path| self.is_watched(path, settings)).ok().flatten()
     }
 }
 
@@ -102,7 +101,8 @@ impl Search<'_> {
     fn brought(&self) -> Result<Brought, ApiError> {
         let mut brought = Brought::default();
         let Some(first) = self.steps.iter().map(|step| step.at).min() else { return Ok(brought) };
-        let since = DateTime::<Utc>::from_timestamp(first, 0).unwrap_or_default() - MARGIN;
+        let first = DateTime::<Utc>::from_timestamp(first, 0).unwrap_or_default();
+        let since = first.checked_sub_signed(MARGIN).unwrap_or_default();
         let merged = match self.gitlab.merged_requests(since, self.deadline) {
             // then each commit is asked about by itself
             Err(ApiError::TooMuch { .. }) => Vec::new(),
@@ -125,7 +125,10 @@ impl Search<'_> {
         }
         for (step, found) in self.steps.iter().zip(found.into_iter().rev()) {
             match found {
-                Found::Request(request) => add(&mut brought, &request, step, self.settings),
+                Found::Request(request) => {
+                    brought.direct.extend(self.own(step, &request));
+                    add(&mut brought, &request, step, self.settings);
+                }
                 Found::Not(why) => {
                     brought.direct.push(Direct { sha: step.sha.clone(), paths: step.paths.clone(), why });
                 }
@@ -139,14 +142,31 @@ impl Search<'_> {
         let told = match self.gitlab.merge_requests_of(step.sha.as_str(), self.deadline) {
             // GitLab has no such commit
             Err(ApiError::Untold { code: 404, .. }) => Vec::new(),
+            // whoever may push can put a commit into as many merge requests as they like
+            Err(ApiError::TooMuch { .. }) => return Ok(Found::Not(Why::NotTold)),
             told => told?,
         };
         let stands = |request: &&MergeRequest| self.steps.iter().any(|step| is_tip(request, step));
         if let Some(request) = self.best(told.iter().filter(stands), step) {
-            return Ok(Found::Request(Box::new(request.clone())));
+            return Ok(match step.merged.as_slice() {
+                [] => Found::Request(Box::new(request.clone())),
+                // what else came by this merge, GitLab does not show there
+                [..] => Found::Not(Why::Beyond(request.iid)),
+            });
+        }
+        if let Some(request) = self.best(told.iter().filter(|request| names(request, step)), step) {
+            return Ok(Found::Not(Why::Beyond(request.iid)));
         }
         let open = told.iter().find(|request| request.state == "opened");
         Ok(Found::Not(open.map_or(Why::NoRequest, |request| Why::Unlike(request.iid))))
+    }
+
+    /// What the commit that merged it has beyond it, where that makes a difference: whoever may push to the branch can merge by hand,
+    /// and change on the way what nobody sees in the merge request.
+    fn own(&self, step: &Step, request: &MergeRequest) -> Option<Direct> {
+        let is_merge = request.merge_commit_sha.as_deref() == Some(step.sha.as_str());
+        let has_more = is_merge && !step.own.is_empty();
+        has_more.then(|| Direct { sha: step.sha.clone(), paths: step.own.clone(), why: Why::Beyond(request.iid) })
     }
 
     /// The one that brought it, among those that hold it: a merged one before an open one, one that has it as its newest or merge
@@ -162,15 +182,13 @@ impl Search<'_> {
 
     /// Whether it makes a difference by which merge request a commit came in.
     fn matters(&self, step: &Step) -> bool {
-        let rules = &self.settings.config.rules;
         let is_last = self.steps.last().is_some_and(|last| last.sha == step.sha);
-        is_last
-            || self.matters_always(rules)
-            || rules.sensitive.iter().any(|rule| step.paths.iter().any(|path| rule.paths.has(path)))
+        is_last || step.paths.iter().any(|path| self.delivery.is_watched(path, self.settings)) || self.matters_always()
     }
 
-    fn matters_always(&self, rules: &Rules) -> bool {
-        rules.needs_merge_requests() || rules.approval_for(self.delivery.environment()) == ApprovalFor::Always
+    /// Also of a commit that changes no file.
+    fn matters_always(&self) -> bool {
+        self.delivery.is_watched("", self.settings)
     }
 }
 
@@ -180,11 +198,22 @@ enum Found {
     Unimportant,
 }
 
-/// Whether a commit of the branch is the merge, squash or newest commit of a merge request: then the deployed commit has all of it.
+/// Whether a commit of the branch is the merge, squash or newest commit of a merge request, and brings nothing else: then the deployed
+/// commit has all of it, and what the commit brings is what GitLab shows there.
 fn is_tip(request: &MergeRequest, step: &Step) -> bool {
+    let is = |tip: &Option<String>, sha: &CommitId| tip.as_deref() == Some(sha.as_str());
+    let is_whole = |side: &CommitId| is(&request.sha, side) || is(&request.squash_commit_sha, side);
+    match step.merged.as_slice() {
+        [] => names(request, step),
+        [side] => request.state != "opened" && is(&request.merge_commit_sha, &step.sha) && is_whole(side),
+        [_, ..] => false,
+    }
+}
+
+/// Whether a merge request has this commit as its merge, squash or newest one.
+fn names(request: &MergeRequest, step: &Step) -> bool {
     let tips = [&request.merge_commit_sha, &request.squash_commit_sha, &request.sha];
     let is_open = request.state == "opened";
-    // what an open one will be merged as does not stand for anything yet
     tips.into_iter().skip(if is_open { 2 } else { 0 }).flatten().any(|tip| tip == step.sha.as_str())
 }
 

@@ -136,8 +136,14 @@ pub(super) fn ask_for_accounts(told: &mut Told, signed: &[Candidate], ctx: &Cont
     });
     let of_deployment = told_now.deployment.iter().map(|candidate| &candidate.approval.approver);
     let all = signed.iter().map(|signed| &signed.approval.approver).chain(on_requests).chain(of_deployment);
-    let people: BTreeSet<_> = all.filter_map(|person| Some((person.login.clone()?, person.id))).collect();
-    for (login, id) in people.into_iter().take(MOST_ACCOUNTS) {
+    // whom the policy names comes first: strangers who write the same words crowd nobody out
+    let is_named = |login: &Name| settings.config.rules.approval.approvers.contains(login);
+    let known = |person: &Person| {
+        let login = person.login.clone()?;
+        Some((!is_named(&login), login, person.id))
+    };
+    let people: BTreeSet<_> = all.filter_map(known).collect();
+    for (_, login, id) in people.into_iter().take(MOST_ACCOUNTS) {
         if told.accounts.contains_key(&login) {
             continue;
         }

@@ -3,10 +3,11 @@
 
 use super::approval::{self, Doubt, Verdict};
 use super::requests::{Approvals, Brought, Direct, Given, Request, Why, page_of};
-use super::{Code, Effect, Facts, Finding, Needed};
+use super::{Code, Effect, Facts, Finding, Needed, Paths};
 use crate::core::policy::{ApprovalFor, Rules};
 use crate::core::record::{Approval, ApprovalSource, ClassName, MergeRequestApproval, Person};
 use chrono::TimeDelta;
+use std::collections::BTreeSet;
 
 /// How far a server's clock may be ahead of the one here.
 const CLOCKS: TimeDelta = TimeDelta::seconds(60);
@@ -64,7 +65,7 @@ fn needed<'b>(brought: &'b Brought, facts: &Facts, rules: &Rules, class: ClassNa
     let mut direct: Vec<_> = brought.direct.iter().filter(|direct| touches(&direct.paths)).collect();
     // an emergency is approved where the newest change came in; and so is what no single one brought, such as all files of a first
     // deployment, or what a version had that is left behind
-    let is_unaccounted = requests.is_empty() && direct.is_empty();
+    let is_unaccounted = (requests.is_empty() && direct.is_empty()) || touches(&unaccounted(brought, facts));
     if class != ClassName::Emergency && !is_unaccounted {
         return (requests, direct);
     }
@@ -77,6 +78,14 @@ fn needed<'b>(brought: &'b Brought, facts: &Facts, rules: &Rules, class: ClassNa
     (requests, direct)
 }
 
+/// The files that differ from what runs there, and that none of them changed on the way.
+fn unaccounted(brought: &Brought, facts: &Facts) -> Vec<String> {
+    let (Paths::Since(paths) | Paths::All(paths)) = &facts.change.paths else { return Vec::new() };
+    let of_requests = brought.requests.iter().map(|request| &request.paths);
+    let known: BTreeSet<_> = of_requests.chain(brought.direct.iter().map(|direct| &direct.paths)).flatten().collect();
+    paths.iter().filter(|path| !known.contains(path)).cloned().collect()
+}
+
 fn approved_by(given: &Given) -> Option<MergeRequestApproval> {
     let login = given.approver.login.clone()?;
     Some(MergeRequestApproval { login, id: given.approver.id, at: Some(given.at), newer: Default::default() })
@@ -87,6 +96,7 @@ fn uncovered(direct: &Direct) -> Option<Finding> {
         Why::NoRequest => "came in without a merge request".to_owned(),
         Why::NotTold => "came in by no merge request that GitLab tells of".to_owned(),
         Why::Unlike(iid) => format!("is in !{iid}, but so are commits that are not deployed, or not yet merged"),
+        Why::Beyond(iid) => format!("brings more than !{iid}, of which it is"),
     };
     let message = format!("commit {} {why}: only an approval of the whole commit counts for it", direct.sha.short());
     Some(Finding::new(Code::DirectPush, Effect::Refuses, message))

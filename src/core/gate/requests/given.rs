@@ -190,8 +190,13 @@ fn changed_by(comment: &Comment) -> Option<(Code, String)> {
     let outdated = |words: &str| Some((Code::ApprovalOutdated, words.to_owned()));
     match body {
         _ if adds_commits(body) => outdated("commits were pushed after it; it needs a new one"),
-        _ if body.starts_with("changed target branch") => {
+        // the second where the target branch was deleted, as that of one merge request on top of another
+        _ if body.starts_with("changed target branch") || body.contains("This merge request now targets the") => {
             outdated("the target branch was changed after it; it needs a new one")
+        }
+        // what it has now may be anything: commits are told of only where some are new
+        _ if body.starts_with("restored source branch") || body.starts_with("restored target branch") => {
+            outdated("a branch of it was deleted and made anew after it; it needs a new one")
         }
         _ => None,
     }
@@ -216,6 +221,8 @@ fn buttons(comments: &[Comment], pressed: Option<&[Pressed]>) -> Vec<Given> {
             given.push(by_button(comments, at, person, pressed));
         } else if body == "unapproved this merge request" {
             mark(&mut given, |other| other.approver.id == person.id, "it was withdrawn by the button");
+        } else if body == "requested changes" {
+            mark(&mut given, |other| other.approver.id == person.id, "the same person asked for changes after it");
         } else if body.starts_with("reset approvals") {
             mark(&mut given, |_| true, "GitLab reset it after a push");
         }

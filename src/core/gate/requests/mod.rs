@@ -104,6 +104,8 @@ pub enum Why {
     NotTold,
     /// An open one has it, and other commits than those that are deployed.
     Unlike(u64),
+    /// It merges more than this one, or changes more than it merges.
+    Beyond(u64),
 }
 
 impl Requests {

@@ -92,7 +92,14 @@ fn the_order_of_numbers_counts_and_not_that_of_times() {
     let mut earlier = push(2);
     earlier.at -= TimeDelta::seconds(30);
     assert_eq!(flaws(&[comment(1, 3, NOTE), earlier]), [Some(Code::ApprovalOutdated)]);
-    for words in ["added 12 new commits", "added 1,204 commits", "changed target branch from `a` to `b`"] {
+    for words in [
+        "added 12 new commits",
+        "added 1,204 commits",
+        "changed target branch from `a` to `b`",
+        "deleted the `a` branch. This merge request now targets the `main` branch",
+        "restored source branch `a`",
+        "restored target branch `a`",
+    ] {
         assert_eq!(flaws(&[comment(1, 3, NOTE), system(2, 1, words)]), [Some(Code::ApprovalOutdated)], "{words}");
     }
     for words in ["added ~7 label", "added to do", "mentioned in commit abc", "approved this merge request too"] {
@@ -134,7 +141,11 @@ fn a_withdrawal_is_by_the_same_person_only() {
 
 #[test]
 fn the_last_word_by_the_button_counts() {
-    let cases: [(&[Comment], &[Option<Code>]); 6] = [
+    let cases: [(&[Comment], &[Option<Code>]); 7] = [
+        (
+            &[system(1, 3, PRESSED), system(2, 4, PRESSED), system(3, 3, "requested changes")],
+            &[Some(Code::ApprovalWithdrawn), None],
+        ),
         (&[system(1, 3, PRESSED)], &[None]),
         (&[system(1, 3, PRESSED), system(2, 3, "unapproved this merge request")], &[Some(Code::ApprovalWithdrawn)]),
         (&[system(1, 3, PRESSED), system(2, 4, "unapproved this merge request")], &[None]),
