@@ -5,8 +5,9 @@ use super::context::Context;
 use super::settings::Settings;
 use crate::core::gate::Code;
 use crate::core::gate::requests::{self, Given};
-use crate::core::record::{Approval, ApprovalSource, Finding, Line, Record};
+use crate::core::record::{Approval, ApprovalSource, Digest, Finding, Line, Record};
 use crate::http::Deadline;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How long GitLab is asked at most: the outcome is worth more than what it would tell.
@@ -25,29 +26,47 @@ pub fn recheck(end: Record, ctx: &Context, settings: &Settings) -> Record {
     Record { findings, ..end }
 }
 
-/// What became of it; `None` where it stands, or that can't be told.
+/// What became of it, or of those that were given beside it; `None` where all stand, or that can't be told.
 fn changed(approval: &Approval, end: &Record, ctx: &Context, settings: &Settings) -> Option<(Code, String)> {
     let sources = [ApprovalSource::MergeRequestNote, ApprovalSource::MergeRequestApproval];
-    let (note, iid) = approval.note_id.filter(|_| sources.contains(&approval.source)).zip(approval.covers.first())?;
+    let newest = approval.note_id.filter(|_| sources.contains(&approval.source))?;
     let gitlab = settings.gitlab.as_deref().filter(|_| !settings.is_stale && settings.ci.is_some())?;
-    let deadline = Deadline::after(LONGEST.min(ctx.global.timeout / 4));
-    let comments = match comments(*iid, gitlab, deadline) {
-        Ok(comments) => comments,
-        Err(error) => {
-            ctx.ui.verbose(&error.to_string());
-            return None;
-        }
-    };
     let environment = &end.environment.as_ref()?.name;
-    let given = requests::given(&comments, None, requests::Place { environment, service: end.service.as_ref() });
-    match given.into_iter().find(|given| given.note_id == Some(note)) {
-        // the button leaves a comment of GitLab's own for each press, of which the last counts
-        None if approval.source == ApprovalSource::MergeRequestApproval => None,
-        None => Some((Code::ApprovalGone, "the comment was deleted, or says something else".to_owned())),
-        Some(given) if given.text_digest() != approval.note_sha256 => {
-            Some((Code::ApprovalEdited, "the comment was edited".to_owned()))
+    let place = requests::Place { environment, service: end.service.as_ref() };
+    let deadline = Deadline::after(LONGEST.min(ctx.global.timeout / 4));
+    let requests = end.changes.iter().flat_map(|changes| &changes.merge_requests);
+    let approved: Vec<_> = requests.filter(|request| !request.approved_by.is_empty()).collect();
+    let mut given = Vec::new();
+    for iid in approved.iter().map(|request| request.iid) {
+        match comments(iid, gitlab, deadline) {
+            Ok(comments) => given.extend(requests::given(&comments, None, place)),
+            Err(error) => {
+                ctx.ui.verbose(&error.to_string());
+                return None;
+            }
         }
-        Some(Given { flaw: Some((code @ (Code::ApprovalEdited | Code::ApprovalWithdrawn), words)), .. }) => Some((code, words)),
-        Some(_) => None,
+    }
+    let others = approved.iter().flat_map(|request| &request.approved_by).filter_map(|approved| approved.note_id);
+    let notes: BTreeSet<_> = others.chain([newest]).collect();
+    // whoever presses the button again has GitLab write another comment, which counts then
+    let stands = |given: &Given| given.approver.id == approval.approver.id && given.flaw.is_none();
+    let is_pressed_again = approval.source == ApprovalSource::MergeRequestApproval && given.iter().any(stands);
+    notes.into_iter().filter(|note| !(is_pressed_again && *note == newest)).find_map(|note| {
+        let digest = approval.note_sha256.filter(|_| note == newest);
+        what_became_of(given.iter().find(|given| given.note_id == Some(note)), digest)
+    })
+}
+
+/// That a comment does not stand any more as it did, by its digest where that is known.
+fn what_became_of(given: Option<&Given>, digest: Option<Digest>) -> Option<(Code, String)> {
+    let Some(given) = given else {
+        return Some((Code::ApprovalGone, "a comment that approved was deleted, or says something else".to_owned()));
+    };
+    if digest.is_some() && given.text_digest() != digest {
+        return Some((Code::ApprovalEdited, "the comment was edited".to_owned()));
+    }
+    match &given.flaw {
+        Some((code @ (Code::ApprovalEdited | Code::ApprovalWithdrawn), words)) => Some((*code, words.clone())),
+        _ => None,
     }
 }

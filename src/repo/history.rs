@@ -41,7 +41,7 @@ impl Deepened {
     pub fn fetch(remote: &GitRemote, previous: &CommitId, to: &CommitId, deadline: Deadline) -> Result<Deepened, RemoteError> {
         let here = |problem: String| RemoteError::Here(problem);
         let scratch = Scratch::make().map_err(|error| here(error.to_string()))?;
-        let repository = Repository::init_bare(scratch.path()).map_err(|error| here(error.message().to_owned()))?;
+        let mut repository = Repository::init_bare(scratch.path()).map_err(|error| here(error.message().to_owned()))?;
         let wanted =
             |_: &Advertised| vec![format!("+{to}:refs/deploy-record/to"), format!("+{previous}:refs/deploy-record/previous")];
         let mut is_fetched = false;
@@ -51,6 +51,8 @@ impl Deepened {
                 Err(error) if !is_fetched => return Err(error),
                 Err(_) => break, // what is there is better than nothing, and is marked incomplete
             }
+            // commits that were read before keep the parents that they had then
+            repository = Repository::open_bare(scratch.path()).map_err(|error| here(error.message().to_owned()))?;
             let ids = oid(previous).and_then(|previous| Ok((oid(to)?, previous)));
             if ids.is_ok_and(|(to, previous)| is_whole(&repository, previous, to).unwrap_or(false)) {
                 break;

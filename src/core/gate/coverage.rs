@@ -88,7 +88,8 @@ fn unaccounted(brought: &Brought, facts: &Facts) -> Vec<String> {
 
 fn approved_by(given: &Given) -> Option<MergeRequestApproval> {
     let login = given.approver.login.clone()?;
-    Some(MergeRequestApproval { login, id: given.approver.id, at: Some(given.at), newer: Default::default() })
+    let at = Some(given.at);
+    Some(MergeRequestApproval { login, id: given.approver.id, at, note_id: given.note_id, newer: Default::default() })
 }
 
 fn uncovered(direct: &Direct) -> Option<Finding> {

@@ -349,6 +349,8 @@ shape! {
         id: Option<u64>,
         /// When.
         at: Option<Time>,
+        /// GitLab's number for the comment that approves, or by which GitLab tells of the button.
+        note_id: Option<u64>,
     }
 }
 

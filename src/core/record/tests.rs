@@ -45,7 +45,7 @@ fn everything() -> serde_json::Value {
         "previous": delivered,
         "changes": {
             "commits": 3, "files": 12, "authors": ["Ann Ö.", "Chen W."], "tickets": ["PAY-7"],
-            "merge_requests": [{ "iid": 120, "author": { "login": "ann", "id": 7 }, "merged_by": chen, "merged_at": "2026-11-20T13:30:00Z", "approved_by": [{ "login": "chen", "id": 8, "at": "2026-11-20T13:20:00Z" }] }],
+            "merge_requests": [{ "iid": 120, "author": { "login": "ann", "id": 7 }, "merged_by": chen, "merged_at": "2026-11-20T13:30:00Z", "approved_by": [{ "login": "chen", "id": 8, "at": "2026-11-20T13:20:00Z", "note_id": 300 }] }],
             "compare_url": "https://gitlab.example/grp/app/-/compare/a...b", "incomplete": true,
         },
         "checks": [{ "name": "unit", "status": "passed", "url": "https://gitlab.example/grp/app/-/jobs/300", "sha256": digest }],

@@ -1,5 +1,7 @@
 //! What GitLab tells of the merge requests by which a change came, and of who approved them.
 
+#[cfg(test)]
+mod attacks;
 mod compose;
 mod given;
 mod note;

@@ -8,23 +8,23 @@ use crate::core::record::{ApprovalSource, ClassName, Name, Text};
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 
-const NOTE: &str = "Deploy-Approval: production\nReason: looked at it";
-const PRESSED: &str = "approved this merge request";
+pub(super) const NOTE: &str = "Deploy-Approval: production\nReason: looked at it";
+pub(super) const PRESSED: &str = "approved this merge request";
 
-fn name(text: &str) -> Name {
+pub(super) fn name(text: &str) -> Name {
     Name::new(text).expect(text)
 }
 
-fn person(id: u64) -> Person {
+pub(super) fn person(id: u64) -> Person {
     Person { id: Some(id), login: Some(name(&format!("user-{id}"))), ..Person::default() }
 }
 
 /// A Wednesday, 10:00; the decision is made two hours later.
-fn morning() -> DateTime<Utc> {
+pub(super) fn morning() -> DateTime<Utc> {
     "2026-11-18T10:00:00Z".parse().expect("time")
 }
 
-fn comment(id: u64, author: u64, body: &str) -> Comment {
+pub(super) fn comment(id: u64, author: u64, body: &str) -> Comment {
     let at = morning() + TimeDelta::seconds(i64::try_from(id).expect("a small number"));
     Comment {
         id,
@@ -39,7 +39,7 @@ fn comment(id: u64, author: u64, body: &str) -> Comment {
     }
 }
 
-fn system(id: u64, author: u64, body: &str) -> Comment {
+pub(super) fn system(id: u64, author: u64, body: &str) -> Comment {
     Comment { is_system: true, ..comment(id, author, body) }
 }
 
@@ -47,12 +47,12 @@ fn on(comments: &[Comment]) -> Vec<Given> {
     given(comments, None, Place { environment: &name("production"), service: None })
 }
 
-fn flaws(comments: &[Comment]) -> Vec<Option<Code>> {
+pub(super) fn flaws(comments: &[Comment]) -> Vec<Option<Code>> {
     on(comments).into_iter().map(|given| given.flaw.map(|(code, _)| code)).collect()
 }
 
 /// A merge request of user 1's that user 2 merged, with these comments, and something sensitive in it.
-fn request(iid: u64, comments: &[Comment]) -> Request {
+pub(super) fn request(iid: u64, comments: &[Comment]) -> Request {
     Request {
         iid,
         title: None,
@@ -68,7 +68,7 @@ fn request(iid: u64, comments: &[Comment]) -> Request {
     }
 }
 
-fn world(requests: Vec<Request>) -> World {
+pub(super) fn world(requests: Vec<Request>) -> World {
     let mut world = World::sensitive();
     world.rules.approval.approvers = vec![name("user-3"), name("user-4")];
     world.actor = Some(person(1));
@@ -77,7 +77,7 @@ fn world(requests: Vec<Request>) -> World {
     world
 }
 
-fn refusing(world: &World) -> Vec<Code> {
+pub(super) fn refusing(world: &World) -> Vec<Code> {
     let decision = world.decide();
     let findings = decision.findings.iter().filter(|finding| finding.effect == Effect::Refuses);
     findings.map(|finding| finding.code).collect()
