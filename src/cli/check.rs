@@ -67,7 +67,7 @@ pub fn decide(delivery: &Delivery, ctx: &Context, settings: &Settings) -> Result
 
 /// Shows a decision.
 pub fn show(format: Format, ctx: &Context, settings: &Settings, delivery: &Delivery, decision: &Decision) {
-    ctx.ui.result(&match format {
+    let text = match format {
         Format::Json => {
             let mut value = json!({ "gated": true, "environment": delivery.environment().as_str() });
             value["service"] = json!(delivery.service().map(ToString::to_string));
@@ -80,5 +80,6 @@ pub fn show(format: Format, ctx: &Context, settings: &Settings, delivery: &Deliv
             json_pretty(&value)
         }
         format => view::details(&gate::rows(delivery, decision, settings), format),
-    });
+    };
+    ctx.ui.result(&ctx.without_secrets(&text));
 }

@@ -40,6 +40,11 @@ impl Context {
         Redactor::new(secrets(&self.global, &self.variables), allow)
     }
 
+    /// A result that tells what others wrote, such as a server's answer, without secrets.
+    pub fn without_secrets(&self, text: &str) -> String {
+        self.redactor(&[]).redact(text).text.into_owned()
+    }
+
     /// A variable of the environment.
     pub fn variable(&self, name: &str) -> Option<String> {
         self.variables.get(name).cloned()

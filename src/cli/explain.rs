@@ -50,11 +50,11 @@ pub fn run(args: &Explain, ctx: &Context) -> Result<Exit, Failure> {
             let mut value = gate::as_json(&decision, &settings);
             value["rules"] =
                 rules.iter().map(|(name, text)| ((*name).to_owned(), json!(text))).collect::<serde_json::Map<_, _>>().into();
-            ctx.ui.result(&json_pretty(&value));
+            ctx.ui.result(&ctx.without_secrets(&json_pretty(&value)));
         }
         format => {
             let rows = [gate::rows(&delivery, &decision, &settings), rules].concat();
-            ctx.ui.result(&view::details(&rows, format));
+            ctx.ui.result(&ctx.without_secrets(&view::details(&rows, format)));
         }
     }
     gate::remedies(ctx, &settings, &delivery, &decision).iter().for_each(|line| ctx.ui.hint(line));

@@ -221,3 +221,17 @@ fn it_is_withdrawn_where_it_stands() {
     team.check(1, &[]);
     chen.deploy_record(&withdraw).expect(2).says("no comment of yours");
 }
+
+#[test]
+fn a_project_that_was_renamed_takes_it_all_the_same() {
+    let server = GitServer::http();
+    let mut team = team(&server, POLICY);
+    merged(&mut team, &server, 120, "billing/tax.rs");
+    let chen = machine(&team, &server, "chen", CHEN);
+    server.gitlab(|gitlab| {
+        gitlab.project.former_paths.push("grp/app".to_owned());
+        gitlab.project.path = "grp/renamed".to_owned();
+    });
+    comment(&chen, &[]).expect(0);
+    assert_eq!(bodies(&server).len(), 1);
+}

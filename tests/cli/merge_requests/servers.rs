@@ -154,3 +154,17 @@ fn thirty_merge_requests_with_two_thousand_comments_cost_few_requests() {
     // its job, deployments, the merged ones, and the pages of each one's comments
     assert!(asked <= 3 + 1 + 30 + 20, "{asked} requests");
 }
+
+#[test]
+fn what_an_error_says_is_shown_without_its_secrets_and_with_gitlabs_number_for_it() {
+    let server = GitServer::http();
+    let team = sensitive(&server, POLICY);
+    let body = format!("{{\"message\":\"{} is not welcome\u{1b}[31m {}\"}}", server.job_token(), "x".repeat(5000));
+    server.inject(Fault { step: Step::ApiCall("/notes"), failure: Failure::Status(400, body), times: usize::MAX });
+    let check = team.run(&["check", "-e", "production", "-v"]);
+    let all = format!("{}{}", check.stdout, check.stderr);
+    check.expect(1).shows("HTTP 400").shows("is not welcome").shows("[redacted:");
+    assert!(!all.contains(server.job_token()) && !all.contains('\u{1b}') && !all.contains(&"x".repeat(300)), "{all}");
+    let told = check.stderr.lines().find(|line| line.contains("/notes")).expect("a line for the request");
+    assert!(told.contains("400 in ") && told.contains(", request "), "{told}");
+}

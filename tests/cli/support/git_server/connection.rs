@@ -132,7 +132,11 @@ impl<'a> Visit<'a> {
     }
 
     fn reply(&self, body: &[u8], reader: &mut Reader) -> io::Result<ControlFlow<()>> {
-        let response = self.replacement().unwrap_or_else(|| self.respond(body)).with("Date", &self.shared.date());
+        let response = self
+            .replacement()
+            .unwrap_or_else(|| self.respond(body))
+            .with("Date", &self.shared.date())
+            .with("X-Request-Id", &format!("01J{:023}", self.place));
         if let Some(Failure::Slow(time)) = self.failure {
             self.shared.pause(time);
         }
