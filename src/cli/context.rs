@@ -13,7 +13,7 @@ use crate::ui::Ui;
 use chrono::{DateTime, Utc};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 const KEY: &str = "DEPLOY_RECORD_KEY";
 
@@ -25,6 +25,7 @@ pub struct Context {
     pub ui: Arc<Ui>,
     program: String,
     variables: HashMap<String, String>,
+    http: OnceLock<Arc<Http>>,
 }
 
 impl Context {
@@ -32,7 +33,7 @@ impl Context {
     pub fn new(global: Global, program: String, variables: HashMap<String, String>) -> Self {
         let redactor = Redactor::new(secrets(&global, &variables), &[]);
         let ui = Arc::new(Ui::new(global.verbose, Box::new(move |text| redactor.redact(text).text.into_owned())));
-        Context { global, ui, program, variables }
+        Context { global, ui, program, variables, http: OnceLock::new() }
     }
 
     /// What takes secrets out of records, but for the kinds that the configuration allows.
@@ -100,9 +101,10 @@ impl Context {
         Checkout::discover(&directory, true).map_err(Failure::usage)
     }
 
-    /// The HTTP client, as the environment has it.
+    /// The HTTP client, as the environment has it; one for all, so that connections are kept.
     pub fn http(&self) -> Arc<Http> {
-        Arc::new(Http::new(self.ca_file(&["CI_SERVER_TLS_CA_FILE", "GIT_SSL_CAINFO", "SSL_CERT_FILE"]), None))
+        let names = ["CI_SERVER_TLS_CA_FILE", "GIT_SSL_CAINFO", "SSL_CERT_FILE"];
+        Arc::clone(self.http.get_or_init(|| Arc::new(Http::new(self.ca_file(&names), None))))
     }
 
     /// The HTTP client for one address, as the environment and git's configuration in this folder have it.
