@@ -372,3 +372,59 @@ fn the_first_deployment_of_a_shallow_clone_is_approved_by_a_comment() {
     server.gitlab(|gitlab| gitlab.note(120, CHEN, NOTE));
     team.check(0, &[]);
 }
+
+#[test]
+fn a_merge_request_that_is_closed_or_not_yet_merged_stands_for_no_direct_push() {
+    let server = GitServer::http();
+    let mut team = team(&server, POLICY);
+    let sha = team.commit(&[("billing/tax.rs", "1")], "Straight to main");
+    server.gitlab(|gitlab| {
+        let request = gitlab.merge_request(120, ANN);
+        (request.sha, request.state) = (sha.clone(), "closed".to_owned());
+        gitlab.note(120, CHEN, NOTE);
+    });
+    assert!(codes(&team.check(1, &[])).contains(&"direct-push"));
+    // of an open one, GitLab names the commit by which it tried whether it can be merged
+    server.gitlab(|gitlab| {
+        let request = gitlab.merge_request_mut(120);
+        (request.sha, request.state) = ("1".repeat(40), "opened".to_owned());
+        request.merge_commit_sha = Some(sha.clone());
+    });
+    assert!(codes(&team.check(1, &[])).contains(&"direct-push"));
+    server.gitlab(|gitlab| gitlab.merge_request_mut(120).sha = sha);
+    team.check(0, &[]);
+}
+
+#[test]
+fn of_two_merge_requests_with_one_commit_the_one_into_the_branch_counts() {
+    let server = GitServer::http();
+    let mut team = team(&server, POLICY);
+    let sha = team.commit(&[("billing/tax.rs", "1")], "By both");
+    server.gitlab(|gitlab| {
+        for (iid, target) in [(120, "mine"), (121, "main")] {
+            let request = gitlab.merge_request(iid, ANN);
+            (request.sha, request.target_branch) = (sha.clone(), target.to_owned());
+            gitlab.merge(iid, EVE, &sha);
+        }
+        gitlab.note(120, CHEN, NOTE);
+    });
+    team.check(1, &[]);
+    server.gitlab(|gitlab| gitlab.note(121, CHEN, NOTE));
+    assert_eq!(team.check(0, &[])["approval"]["covers"], json!([121]));
+}
+
+#[test]
+fn a_record_job_names_nobody_for_what_has_not_begun_or_is_of_another_commit() {
+    let server = GitServer::http();
+    let mut team = team(&server, POLICY);
+    merged(&mut team, &server, 120, "main.rs");
+    let (sha, before) = (head(&team), team.env.git(&["rev-parse", "HEAD~1"]));
+    server.gitlab(|gitlab| {
+        gitlab.deployment("production", &before, 700, DANA, "success");
+        gitlab.deployment("production", &sha, 701, DANA, "created");
+        gitlab.deployment("production", &sha, 702, DANA, "blocked");
+    });
+    team.next_job();
+    team.run(&["record", "-e", "production", "--version", "1.1", "--status", "success"]).expect(0);
+    assert_eq!(team.newest()["actor"]["login"], "ann");
+}

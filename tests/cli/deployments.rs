@@ -54,6 +54,10 @@ fn a_rewound_log_is_noticed_and_not_gone_on_with() {
     move_log(&team, &before);
     let check = team.run(&["check", "-e", "production"]);
     check.expect(3).says("it was rewound or deleted").says("push them back").says("deploy-record record");
+    // whatever the job says that it is called
+    team.env.set("CI_JOB_NAME", "mine");
+    team.run(&["check", "-e", "production"]).expect(3);
+    team.env.set("CI_JOB_NAME", "deploy");
     team.deploy("1.3", &[]).expect(3).says("it was rewound or deleted");
     assert!(!team.ran("1.3"));
     assert_eq!(team.env.git(&["-C", &team.log.display().to_string(), "rev-parse", "deploy-log"]), before);
