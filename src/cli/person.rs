@@ -92,10 +92,7 @@ impl Act {
             identity::OWN_PRINCIPAL => {
                 anyhow!("{what} is signed by a person, and `{principal}` is the key of this repository, not of anybody")
             }
-            _ => anyhow!(
-                "{what} is signed by a person: the pipeline's key `{principal}` can only vouch for one whom GitLab itself \
-                 names, which this version does not ask"
-            ),
+            _ => anyhow!("{what} is signed by a person: the pipeline's key `{principal}` is not anybody's own"),
         };
         let again = ctx.command_line(&format!("{} --key YOUR-KEY", self.command));
         Failure::usage(problem)

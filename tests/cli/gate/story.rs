@@ -26,7 +26,7 @@ fn tell(team: &mut Team) {
     let line = printed(&refused, "approve").pop().expect("a line to paste");
     assert_eq!(line, format!("deploy-record approve --environment production --commit {sha}"));
     let dana = team.machine_of("dana");
-    let approved = on_terminal(&dana, &line, "card payments fail for EU customers\n");
+    let approved = on_terminal(&dana, &line, "EU cards are declined\n");
     approved.expect(0).shows("Why may it go ahead?").shows("Fix card payments");
     by_hand(team);
 
@@ -43,7 +43,7 @@ fn tell(team: &mut Team) {
         assert_eq!((&noted["seq"], &noted["before_start"]), (&approval["seq"], &true.into()));
         assert_eq!(half["provenance"]["approval"], "observed");
     }
-    assert_eq!(approval["reason"], "card payments fail for EU customers");
+    assert_eq!(approval["reason"], "EU cards are declined");
     assert_eq!(start["follow_up"]["due"], next_business_day(&start["started_at"]));
     reviewed(team, &start["seq"].to_string());
 }

@@ -41,11 +41,11 @@ fn it_stands_in_the_newest_and_covers_the_others() {
         merged(&mut team, &server, iid, file);
     }
     let chen = machine(&team, &server, "chen", CHEN);
-    let shown = comment(&chen, &["--dry-run", "--follow-up", "chen reviews tomorrow"]);
-    let text = format!("Deploy-Approval: production\nReason: {REASON}\nCovers: !120\nFollow-up: chen reviews tomorrow");
+    let shown = comment(&chen, &["--dry-run", "--follow-up", "dana looks at it"]);
+    let text = format!("Deploy-Approval: production\nReason: {REASON}\nCovers: !120\nFollow-up: dana looks at it");
     assert_eq!(shown.expect(0).stdout.trim_end(), text);
     assert!(bodies(&server).is_empty());
-    let posted = comment(&chen, &["--follow-up", "chen reviews tomorrow"]);
+    let posted = comment(&chen, &["--follow-up", "dana looks at it"]);
     posted.expect(0).says("a comment of `chen` on !123");
     assert_eq!(bodies(&server), [(123, CHEN, text)]);
     let note = server.gitlab(|gitlab| gitlab.notes.last().expect("a note").id);

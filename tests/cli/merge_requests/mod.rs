@@ -9,7 +9,7 @@ use crate::gate::rig::Team;
 use crate::support::git_server::GitServer;
 
 /// What the approver writes.
-pub const NOTE: &str = "Deploy-Approval: production\nReason: looked at the tax change; on-call agreed";
+pub const NOTE: &str = "Deploy-Approval: production\nReason: looked at the tax change with eve";
 
 /// Numbers of people: `ann` runs and writes, `chen` and `dana` may approve, `eve` merges.
 pub const ANN: u64 = 7;

@@ -64,11 +64,11 @@ mod tests {
         let words = Words {
             service: Some("api".to_owned()),
             covers: vec![120, 123],
-            follow_up: Text::clean("chen reviews\ntomorrow"),
-            ..words("card payments fail;\n\non-call agreed")
+            follow_up: Text::clean("dana looks\nat it"),
+            ..words("EU cards fail;\n\ndana agreed")
         };
-        let text = "Deploy-Approval: production\nReason: card payments fail; on-call agreed\nService: api\nCovers: !120 !123\n\
-                    Follow-up: chen reviews tomorrow";
+        let text = "Deploy-Approval: production\nReason: EU cards fail; dana agreed\nService: api\nCovers: !120 !123\n\
+                    Follow-up: dana looks at it";
         assert_eq!(approving(&words).as_deref(), Ok(text));
         assert_eq!(withdrawing(None), "Deploy-Approval: withdrawn");
         assert_eq!(

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! Deploy-Approval: production
-//! Reason: card payments fail; on-call agreed to skip the review
-//! Covers: !120 !123
-//! Follow-up: chen reviews tomorrow
+//! Reason: EU cards are declined since noon; dana agreed by phone
+//! Covers: !118 !121
+//! Follow-up: dana looks at it on Monday
 //! ```
 //!
 //! The first line that is neither quoted nor code says it; a comment that only speaks of such words is none. Which lines are quoted or
@@ -210,12 +210,12 @@ mod tests {
     #[test]
     fn the_whole_of_it() {
         let said = words(
-            "Deploy-Approval: production\nReason: card payments fail for EU customers;\non-call agreed\nCovers: !120, !123\n\
-             Follow-up: chen reviews tomorrow\n\nCovers: !999",
+            "Deploy-Approval: production\nReason: EU cards are declined;\ndana agreed\nCovers: !120, !123\n\
+             Follow-up: dana looks at it\n\nCovers: !999",
         );
         assert_eq!((said.environment.as_str(), said.covers), ("production", vec![120, 123]));
-        assert_eq!(said.reason, Text::clean("card payments fail for EU customers;\non-call agreed"));
-        assert_eq!(said.follow_up, Text::clean("chen reviews tomorrow"));
+        assert_eq!(said.reason, Text::clean("EU cards are declined;\ndana agreed"));
+        assert_eq!(said.follow_up, Text::clean("dana looks at it"));
     }
 
     #[test]
