@@ -38,7 +38,7 @@ struct New {
 pub(super) fn between(repository: &Repository, previous: Option<Oid>, to: Oid) -> Result<Option<Vec<Step>>, RepoError> {
     let Some(previous) = previous else {
         let new = HashMap::from([(to, read(repository, to)?)]);
-        return Ok(steps(repository, &[to], &new, |_| true)?);
+        return steps(repository, &[to], &new, |_| true);
     };
     if repository.find_commit(previous).is_err() {
         return Ok(None);
@@ -61,7 +61,7 @@ pub(super) fn between(repository: &Repository, previous: Option<Oid>, to: Oid) -
         next = commit.parents.first().copied();
     }
     branch.reverse();
-    Ok(steps(repository, &branch, &new, |id| new.contains_key(&id))?)
+    steps(repository, &branch, &new, |id| new.contains_key(&id))
 }
 
 fn read(repository: &Repository, id: Oid) -> Result<New, RepoError> {
