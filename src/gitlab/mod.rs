@@ -8,6 +8,7 @@
 mod answer;
 mod call;
 mod deployment;
+mod environment;
 mod error;
 mod file;
 mod id_token;

@@ -245,3 +245,20 @@ fn a_freeze_that_is_set_in_gitlab_counts() {
     team.env.set("CI_DEPLOY_FREEZE", "false");
     team.check(0, &[]);
 }
+
+#[test]
+fn a_variable_does_not_make_production_another_tier() {
+    let server = GitServer::http();
+    let mut team = team(&server, "approval: { approvers: [chen] }");
+    let (sha, job) = (team.env.git(&["rev-parse", "HEAD"]), team.job_number());
+    server.gitlab(|gitlab| gitlab.deployment("production", &sha, job, ANN, "running"));
+    team.env.set("CI_ENVIRONMENT_NAME", "production");
+    team.env.set("CI_ENVIRONMENT_TIER", "development");
+    let run = team.run(&["run", "--", "touch", "ran-x"]);
+    run.expect(2).says("CI_ENVIRONMENT_TIER is `development`").says("of the tier `production`");
+    assert!(!team.ran("x"));
+    // a review app is none of those that are recorded, as GitLab says, too
+    team.env.set("CI_ENVIRONMENT_NAME", "review/fix-1");
+    server.gitlab(|gitlab| gitlab.deployments.clear());
+    team.run(&["run", "--", "touch", "ran-x"]).expect(0).says("not recorded");
+}

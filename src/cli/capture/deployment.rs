@@ -5,7 +5,7 @@ use crate::ci::CiFacts;
 use crate::cli::context::Context;
 use crate::cli::exit::Failure;
 use crate::cli::settings::Settings;
-use crate::core::record::{CommitId, Job, Line, Link, Name, Person, Time};
+use crate::core::record::{CommitId, Job, Line, Link, Name, Person, Tier, Time};
 use crate::gitlab::{ApiError, Deployment};
 use crate::http::Deadline;
 use anyhow::anyhow;
@@ -144,6 +144,26 @@ pub(super) fn refuse_denial(ctx: &Context, settings: &Settings) -> Result<(), Fa
         own.environment.name.escape_debug()
     ))
     .hint("a variable of the pipeline, or of whoever started it, has the name of one of GitLab's own: remove it"))
+}
+
+/// Refuses a tier by which a deployment would not be recorded, while GitLab has another one for the environment.
+///
+/// # Errors
+/// Names both.
+pub(super) fn refuse_tier(name: &Name, said: Tier, ctx: &Context, settings: &Settings) -> Result<(), Failure> {
+    let Some(gitlab) = settings.gitlab.as_deref().filter(|_| !settings.is_stale) else { return Ok(()) };
+    let deadline = Deadline::after(LONGEST.min(ctx.global.timeout / 4));
+    let told = gitlab.tier(name.as_str(), deadline).unwrap_or_else(|error| {
+        ctx.ui.verbose(&error.to_string());
+        None
+    });
+    match told.and_then(|tier| tier.parse::<Tier>().ok()).filter(|told| *told != said) {
+        Some(told @ (Tier::Production | Tier::Staging)) => Err(Failure::usage(anyhow!(
+            "ci-contradiction: CI_ENVIRONMENT_TIER is `{said}`, but GitLab says that `{name}` is of the tier `{told}`"
+        ))
+        .hint("a variable of the pipeline, or of whoever started it, has the name of one of GitLab's own: remove it")),
+        _ => Ok(()),
+    }
 }
 
 /// The one that this job makes.

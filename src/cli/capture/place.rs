@@ -98,12 +98,14 @@ pub fn not_recorded(args: &DeliveryArgs, ctx: &Context, settings: &Settings) -> 
     }
     let named = settings.config.environments.contains_key(environment.name.as_str());
     let by_custom = matches!(environment.tier, Tier::Production | Tier::Staging);
-    Ok((!named && !by_custom).then(|| {
-        format!(
-            "`{}` has tier {}, which is recorded only where the configuration or --environment names it",
-            environment.name, environment.tier
-        )
-    }))
+    if named || by_custom {
+        return Ok(None);
+    }
+    super::deployment::refuse_tier(&environment.name, environment.tier, ctx, settings)?;
+    Ok(Some(format!(
+        "`{}` has tier {}, which is recorded only where the configuration or --environment names it",
+        environment.name, environment.tier
+    )))
 }
 
 /// The service: what is given, else the one that the repository is. One of several has to be named.

@@ -69,7 +69,7 @@ fn by_hand(team: &Team) {
         team.env.run("ssh-keygen".as_ref(), &line, record).code
     };
     assert_eq!((keygen("dana", &record), keygen("chen", &record)), (0, 255));
-    let changed = String::from_utf8(record).expect("text").replace("EU customers", "UK customers");
+    let changed = String::from_utf8(record).expect("text").replace("EU cards", "UK cards");
     assert_eq!(keygen("dana", changed.as_bytes()), 255);
 }
 
