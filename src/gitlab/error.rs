@@ -95,9 +95,11 @@ impl ApiError {
         }
     }
 
-    /// Whether nothing was learned because the server can't be reached, is down or busy.
+    /// Whether nothing was learned because the server can't be reached, or is down. One that is asked too often (429) is neither:
+    /// whoever runs the job can bring that about.
     pub fn is_unreachable(&self) -> bool {
-        matches!(self, ApiError::Remote { source, .. } if source.is_transient())
+        let is_busy = matches!(self, ApiError::Remote { source: RemoteError::Status { code: 429, .. }, .. });
+        !is_busy && matches!(self, ApiError::Remote { source, .. } if source.is_transient())
     }
 
     /// Whether GitLab said that there is no such thing, or that it is not for this token.
@@ -126,6 +128,9 @@ impl ApiError {
                      where the person who runs the job may not see them, set DEPLOY_RECORD_TOKEN to an access token with {}",
                     scopes(scope)
                 ))
+            }
+            ApiError::Remote { source: RemoteError::Status { code: 429, .. }, .. } => {
+                Some("GitLab limits how often it may be asked; wait a minute, and try again".to_owned())
             }
             ApiError::Remote { source: RemoteError::Status { code: 401, .. }, .. } => {
                 Some("GitLab does not know the token: it has expired, was revoked, or is not this server's".to_owned())

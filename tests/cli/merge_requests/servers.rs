@@ -114,6 +114,36 @@ fn a_busy_gitlab_is_asked_again_as_it_says() {
 }
 
 #[test]
+fn whoever_asks_too_often_gets_through_nothing_by_that() {
+    let server = GitServer::http();
+    let mut team = sensitive(&server, POLICY);
+    let failure = Failure::Status(429, "Retry later".to_owned());
+    server.inject(Fault { step: Step::ApiCall("/notes"), failure, times: usize::MAX });
+    for more in [&[][..], &["--emergency", "payments fail"]] {
+        team.deploy("1.1", more).expect(1).says("approval-not-told").says("limits how often it may be asked");
+    }
+    assert!(!team.ran("1.1"));
+    server.clear_faults();
+    team.next_job();
+    team.deploy("1.1", &[]).expect(0);
+}
+
+#[test]
+fn a_token_of_somebody_who_may_not_see_the_project_is_told_what_it_takes() {
+    let server = GitServer::http();
+    let mut team = sensitive(&server, POLICY);
+    let token = server.gitlab(|gitlab| {
+        gitlab.member(CHEN, 30);
+        gitlab.access_token(CHEN, &["read_api", "write_repository"])
+    });
+    team.env.set("DEPLOY_RECORD_TOKEN", &token);
+    let failure = Failure::Status(404, "{\"message\":\"404 Project Not Found\"}".to_owned());
+    server.inject(Fault { step: Step::ApiCall("/merge_requests"), failure, times: usize::MAX });
+    let check = team.run(&["check", "-e", "production"]);
+    check.expect(1).shows("merge-requests-unknown").says("must be a member of the project, with the role Reporter");
+}
+
+#[test]
 fn a_renamed_project_is_followed_on_the_same_server_only() {
     let server = GitServer::http();
     let team = sensitive(&server, POLICY);
