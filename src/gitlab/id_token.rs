@@ -111,7 +111,7 @@ const MERGE_REQUEST: &str = "merge_request_event";
 /// Why a token does not count. No text holds the token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdTokenError {
-    /// It is longer than [`LONGEST`].
+    /// It is longer than 16 KiB.
     #[error("it is longer than {LONGEST} bytes, and GitLab's are not")]
     TooLong,
     /// It is no JWT.
