@@ -133,7 +133,7 @@ fn no_pipeline_and_no_repository_signs_for_a_person() {
     let log = log_with_rollback();
     annotate(&log, "ci:main", &["2", "--note", "x"])
         .expect(2)
-        .says("the pipeline's key `ci:main` can only vouch for one whom GitLab itself names")
+        .says("the pipeline's key `ci:main` is not anybody's own")
         .says("keygen --principal YOUR-GITLAB-LOGIN")
         .says("annotate 2 --key YOUR-KEY");
     let alone = TestEnv::new();
