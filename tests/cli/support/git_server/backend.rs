@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
 use std::thread;
 
 use super::http::{Head, Response};
@@ -185,10 +185,20 @@ impl Backend {
 
 /// A `git` command in a folder, that sees no configuration but the repository's.
 pub fn git(folder: &Path) -> Command {
-    let mut command = Command::new("git");
+    let mut command = Command::new(git_path());
     isolate(&mut command, folder);
     command.current_dir(folder);
     command
+}
+
+/// Git's own path. To look for it in a PATH of its own, a child is forked, which takes long where the process is large, as in a bench.
+fn git_path() -> &'static Path {
+    static GIT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let folders = std::env::var_os("PATH").unwrap_or_default();
+        let found = std::env::split_paths(&folders).map(|folder| folder.join("git")).find(|path| path.is_file());
+        found.unwrap_or_else(|| PathBuf::from("git"))
+    });
+    &GIT
 }
 
 fn isolate(command: &mut Command, home: &Path) {
