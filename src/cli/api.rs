@@ -5,6 +5,7 @@ use super::location::Location;
 use super::settings::Settings;
 use crate::ci::CiFacts;
 use crate::gitlab::{Gitlab, Tokens};
+use crate::http::Deadline;
 use crate::repo::Checkout;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,14 @@ use zeroize::Zeroizing;
 
 /// How long GitLab is asked in one run at most, all requests together.
 const LONGEST: Duration = Duration::from_secs(40);
+
+/// How long GitLab is asked for one thing at most: what it would tell is worth less than the deployment.
+const LONGEST_ANSWER: Duration = Duration::from_secs(10);
+
+/// The moment at which one thing is not asked for any more: after 10 seconds, or a quarter of `--timeout`.
+pub fn deadline(ctx: &Context) -> Deadline {
+    Deadline::after(LONGEST_ANSWER.min(ctx.global.timeout / 4))
+}
 
 /// The API of the job's GitLab; outside of a job, that of `origin`, where there is an access token for it. An access token that is
 /// meant for a log on another server is not sent here.

@@ -36,6 +36,15 @@ pub fn refuse(ctx: &Context, ci: &CiFacts, checkout: Option<&Checkout>) -> Resul
     })
 }
 
+/// What helps where a variable is not GitLab's.
+pub const REMOVE_IT: &str =
+    "a variable of the pipeline, or of whoever started it, has the name of one of GitLab's own: remove it";
+
+/// The refusal of a variable that says otherwise than GitLab; the words name both values.
+pub fn refused(words: &str) -> Failure {
+    Failure::usage(anyhow!("ci-contradiction: {words}")).hint(REMOVE_IT)
+}
+
 /// Refuses a variable that names another default branch than the server: nothing here goes by it, but it was set by somebody.
 ///
 /// # Errors
@@ -43,11 +52,10 @@ pub fn refuse(ctx: &Context, ci: &CiFacts, checkout: Option<&Checkout>) -> Resul
 pub fn refuse_default_branch(ctx: &Context, told: &str) -> Result<(), Failure> {
     match ctx.variable("CI_DEFAULT_BRANCH").filter(|said| !said.is_empty() && said != told) {
         None => Ok(()),
-        Some(said) => Err(Failure::usage(anyhow!(
-            "ci-contradiction: CI_DEFAULT_BRANCH is `{}`, but the server's default branch is `{told}`",
+        Some(said) => Err(refused(&format!(
+            "CI_DEFAULT_BRANCH is `{}`, but the server's default branch is `{told}`",
             said.escape_debug()
-        ))
-        .hint("a variable of the pipeline, or of whoever started it, has the name of one of GitLab's own: remove it")),
+        ))),
     }
 }
 
@@ -99,8 +107,7 @@ fn project(ci: &CiFacts) -> Result<Url, Contradiction> {
         _ => Err(Contradiction {
             one: format!("CI_PROJECT_URL is `{}`", shown(ci.repository_url.trim_end_matches(".git"))),
             other: format!("CI_SERVER_URL and CI_PROJECT_PATH make `{}`", shown(expected.trim_end_matches(".git"))),
-            hint: "a variable of the pipeline, or of whoever started it, has the name of one of GitLab's own: remove it"
-                .to_owned(),
+            hint: REMOVE_IT.to_owned(),
         }),
     }
 }

@@ -5,8 +5,9 @@
 //! the start is in the log. Then theirs is taken for it, since a second one would be worse than one that somebody meddled with, as they
 //! could with the right one: the issue reminds, and nothing else. What is owed is what the log says.
 //!
-//! Nothing about it fails a deployment or its record, and it does not hold them up for longer than [`LONGEST`].
+//! Nothing about it fails a deployment or its record, and it does not hold them up for longer than [`api::deadline`].
 
+use super::api;
 use super::context::Context;
 use super::settings::Settings;
 use super::writer::LogWriter;
@@ -15,9 +16,6 @@ use crate::core::reminder::{self, Reminder};
 use crate::gitlab::{ApiError, Gitlab, Issue, NewIssue};
 use crate::http::Deadline;
 use std::time::Duration;
-
-/// How long GitLab is asked at most, and at most a quarter of `--timeout`.
-const LONGEST: Duration = Duration::from_secs(10);
 
 /// How long GitLab is asked at most about an issue that is only shown.
 const LONGEST_LOOK: Duration = Duration::from_secs(3);
@@ -72,7 +70,7 @@ pub enum Outcome {
 /// Sees to it that an issue reminds of the review, where the policy wants one. What stands in the way is said.
 pub fn remind(ctx: &Context, writer: &LogWriter, owed: Owed) -> Outcome {
     let settings = &writer.settings;
-    let is_wanted = settings.config.rules.follow_up.issue && owed.is_owed() && !settings.is_stale;
+    let is_wanted = settings.config.rules.follow_up.issue && owed.is_owed();
     let Some(mark) = reminder::mark(owed.id).filter(|_| is_wanted) else { return Outcome::NotWanted };
     let review = ctx.command_line_elsewhere(&format!("review {}", owed.seq));
     match Making::begin(ctx, writer, owed, &mark, &review).and_then(|making| making.issue()) {
@@ -154,7 +152,7 @@ impl<'a> Making<'a> {
         mark: &'a str,
         review: &'a str,
     ) -> Result<Making<'a>, String> {
-        let deadline = Deadline::after(LONGEST.min(ctx.global.timeout / 4));
+        let deadline = api::deadline(ctx);
         let gitlab = writer.settings.gitlab.as_deref().filter(|gitlab| gitlab.has_access_token());
         let gitlab = gitlab.ok_or("it takes an access token with the scope `api` (DEPLOY_RECORD_TOKEN), and there is none")?;
         refuse_other_project(owed.record, &writer.settings)?;

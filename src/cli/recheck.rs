@@ -1,17 +1,13 @@
 //! An approval in GitLab is looked at once more when the deployment has ended: a comment can be edited, withdrawn or deleted.
 
+use super::api;
 use super::capture::comments;
 use super::context::Context;
 use super::settings::Settings;
 use crate::core::gate::Code;
 use crate::core::gate::requests::{self, Given};
 use crate::core::record::{Approval, ApprovalSource, Digest, Finding, Line, Record};
-use crate::http::Deadline;
 use std::collections::BTreeSet;
-use std::time::Duration;
-
-/// How long GitLab is asked at most: the outcome is worth more than what it would tell.
-const LONGEST: Duration = Duration::from_secs(10);
 
 /// The end of a deployment, with what became of its approval where that does not stand any more as it did.
 pub fn recheck(end: Record, ctx: &Context, settings: &Settings) -> Record {
@@ -30,10 +26,10 @@ pub fn recheck(end: Record, ctx: &Context, settings: &Settings) -> Record {
 fn changed(approval: &Approval, end: &Record, ctx: &Context, settings: &Settings) -> Option<(Code, String)> {
     let sources = [ApprovalSource::MergeRequestNote, ApprovalSource::MergeRequestApproval];
     let newest = approval.note_id.filter(|_| sources.contains(&approval.source))?;
-    let gitlab = settings.gitlab.as_deref().filter(|_| !settings.is_stale && settings.ci.is_some())?;
+    let gitlab = settings.gitlab.as_deref().filter(|_| settings.ci.is_some())?;
     let environment = &end.environment.as_ref()?.name;
     let place = requests::Place { environment, service: end.service.as_ref() };
-    let deadline = Deadline::after(LONGEST.min(ctx.global.timeout / 4));
+    let deadline = api::deadline(ctx);
     let requests = end.changes.iter().flat_map(|changes| &changes.merge_requests);
     let approved: Vec<_> = requests.filter(|request| !request.approved_by.is_empty()).collect();
     let mut given = Vec::new();

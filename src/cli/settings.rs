@@ -53,7 +53,7 @@ pub struct Settings {
     pub is_stale: bool,
     /// Why the server does not let itself be read, so that it can't be told what decides.
     pub refusal: Option<RemoteError>,
-    /// GitLab's API, where there is a token for it: in a job, and elsewhere with an access token.
+    /// GitLab's API, where there is a token for it (in a job, and elsewhere with an access token), and the server can be asked.
     pub gitlab: Option<Arc<Gitlab>>,
 }
 
@@ -123,7 +123,8 @@ impl Settings {
         };
         let trust_origin = files.trust_root.map(|file| file.origin);
         let (trusts_only_itself, is_stale, refusal) = (files.is_own, files.is_stale, files.refusal);
-        let gitlab = api::gitlab(ctx, ci.as_ref(), checkout.as_ref(), &location).map(Arc::new);
+        // a server that could not be asked for the policy a moment ago is not asked anything else
+        let gitlab = if is_stale { None } else { api::gitlab(ctx, ci.as_ref(), checkout.as_ref(), &location).map(Arc::new) };
         Ok(Settings {
             config,
             policy,

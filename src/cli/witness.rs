@@ -6,20 +6,15 @@ mod id_token;
 
 pub use id_token::IfExpired;
 
+use super::api;
 use super::context::Context;
+use super::contradiction::REMOVE_IT;
 use super::exit::Failure;
 use crate::ci::CiFacts;
 use crate::core::record::{self, CommitId, Line, Link, Name, Person, Strength};
 use crate::gitlab::{Claims, Gitlab, Job};
-use crate::http::{Deadline, RemoteError};
+use crate::http::RemoteError;
 use anyhow::anyhow;
-use std::time::Duration;
-
-/// How long GitLab is asked for the job at most: what it would tell is worth less than the deployment.
-const LONGEST: Duration = Duration::from_secs(10);
-
-/// What helps where a variable is not GitLab's.
-const REMOVE_IT: &str = "a variable of the pipeline, or of whoever started it, has the name of one of GitLab's own: remove it";
 
 /// The job as GitLab knows it.
 #[derive(Debug, Clone)]
@@ -77,7 +72,7 @@ pub fn ask(ctx: &Context, ci: &CiFacts, gitlab: Option<&Gitlab>, if_expired: IfE
 
 /// The job whose token it is, as GitLab answers; `None` where it does not.
 fn job(ctx: &Context, ci: &CiFacts, gitlab: &Gitlab) -> Result<Option<Job>, Failure> {
-    let deadline = Deadline::after(LONGEST.min(ctx.global.timeout / 4));
+    let deadline = api::deadline(ctx);
     match gitlab.job(deadline) {
         Ok(Some(job)) => {
             refuse_contradictions(ci, &job)?;

@@ -41,6 +41,20 @@ pub(super) struct Call<'a> {
     pub scope: &'static str,
 }
 
+/// How it is sent.
+#[derive(Clone, Copy)]
+struct Sending<'a> {
+    method: &'a Method,
+    body: Option<&'a Value>,
+    deadline: Deadline,
+}
+
+impl Sending<'_> {
+    fn get(deadline: Deadline) -> Self {
+        Sending { method: &Method::GET, body: None, deadline }
+    }
+}
+
 /// Endpoints that take a job's token on new servers; an access token else.
 pub(super) const EITHER: &[Token] = &[Token::Job, Token::Access];
 /// Endpoints that never take a job's token.
@@ -54,19 +68,19 @@ pub(super) const WRITE: &str = "api";
 impl Gitlab {
     /// Reads one thing.
     pub(super) fn get<T: Answer>(&self, call: &Call, deadline: Deadline) -> Result<T, ApiError> {
-        let response = self.ask(call, &self.url(call), &Method::GET, None, deadline)?;
+        let response = self.ask(call, &self.url(call), Sending::get(deadline))?;
         self.read(call, response, answer::one)
     }
 
     /// Reads the first page of a list.
     pub(super) fn first<T: Answer>(&self, call: &Call, deadline: Deadline) -> Result<Vec<T>, ApiError> {
-        let response = self.ask(call, &self.url(call), &Method::GET, None, deadline)?;
+        let response = self.ask(call, &self.url(call), Sending::get(deadline))?;
         self.read(call, response, answer::many)
     }
 
     /// Reads a file.
     pub(super) fn get_bytes(&self, call: &Call, deadline: Deadline) -> Result<Vec<u8>, ApiError> {
-        let response = self.ask(call, &self.url(call), &Method::GET, None, deadline)?;
+        let response = self.ask(call, &self.url(call), Sending::get(deadline))?;
         self.bytes(response).map_err(|source| ApiError::Remote { what: call.what, source })
     }
 
@@ -78,7 +92,7 @@ impl Gitlab {
         let mut url = self.url(&first);
         let mut all = Vec::new();
         for page in 1..=most {
-            let response = self.ask(call, &url, &Method::GET, None, deadline)?;
+            let response = self.ask(call, &url, Sending::get(deadline))?;
             let next = Next::of(response.headers());
             let items: Vec<T> = self.read(call, response, answer::many)?;
             let is_full = items.len() >= PER_PAGE;
@@ -102,26 +116,19 @@ impl Gitlab {
         body: &Value,
         deadline: Deadline,
     ) -> Result<T, ApiError> {
-        let response = self.ask(call, &self.url(call), method, Some(body), deadline)?;
+        let response = self.ask(call, &self.url(call), Sending { method, body: Some(body), deadline })?;
         self.read(call, response, answer::one)
     }
 
     /// Makes a call with the tokens that it takes, one after the other, until GitLab answers.
-    fn ask(
-        &self,
-        call: &Call,
-        url: &str,
-        method: &Method,
-        body: Option<&Value>,
-        deadline: Deadline,
-    ) -> Result<Response, ApiError> {
+    fn ask(&self, call: &Call, url: &str, sending: Sending) -> Result<Response, ApiError> {
         let mut turned_down = None;
         for token in call.tokens.iter().copied().filter(|token| self.has(*token)) {
             let is_poor = token == Token::Job && self.is_job_token_poor.load(Ordering::Relaxed) && call.tokens.len() > 1;
             if is_poor && self.has_access_token() {
                 continue;
             }
-            match self.try_often(call, url, token, method, body, deadline) {
+            match self.try_often(call, url, token, sending) {
                 Err(error @ ApiError::Untold { .. }) => {
                     if token == Token::Job && call.tokens.len() > 1 {
                         self.is_job_token_poor.store(true, Ordering::Relaxed);
@@ -142,20 +149,12 @@ impl Gitlab {
         }
     }
 
-    fn try_often(
-        &self,
-        call: &Call,
-        url: &str,
-        token: Token,
-        method: &Method,
-        body: Option<&Value>,
-        deadline: Deadline,
-    ) -> Result<Response, ApiError> {
+    fn try_often(&self, call: &Call, url: &str, token: Token, sending: Sending) -> Result<Response, ApiError> {
         let remote = |source| ApiError::Remote { what: call.what, source };
         let mut tries = 0;
         loop {
             tries += 1;
-            let (problem, wait) = match self.send(url, token, method, body, deadline) {
+            let (problem, wait) = match self.send(url, token, sending) {
                 Ok(response) if is_turned_down(&response, call, token) => return Err(untold(call, token, response)),
                 Ok(response) => {
                     let wait = retry_after(&response);
@@ -166,9 +165,9 @@ impl Gitlab {
                 }
                 Err(problem) => (problem, http::pause(tries)),
             };
-            let is_safe = *method == Method::GET || problem.was_not_done();
+            let is_safe = *sending.method == Method::GET || problem.was_not_done();
             let is_worth_it = problem.is_transient() && is_safe && tries < TRIES;
-            if !is_worth_it || wait > LONGEST_WAIT || deadline.remaining() <= wait {
+            if !is_worth_it || wait > LONGEST_WAIT || sending.deadline.remaining() <= wait {
                 return Err(remote(problem));
             }
             self.spend(wait);
@@ -189,17 +188,10 @@ impl Gitlab {
 
     /// One request, and those that it is redirected to on the same server: GitLab answers so for a project that was renamed, and a
     /// write that is not sent again to the new address would be lost.
-    fn send(
-        &self,
-        url: &str,
-        token: Token,
-        method: &Method,
-        body: Option<&Value>,
-        deadline: Deadline,
-    ) -> Result<Response, RemoteError> {
+    fn send(&self, url: &str, token: Token, sending: Sending) -> Result<Response, RemoteError> {
         let mut url = url.to_owned();
         for _ in 0..=MOST_REDIRECTS {
-            let response = self.send_once(&url, token, method, body, deadline)?;
+            let response = self.send_once(&url, token, sending)?;
             let location = response.headers().get("location").and_then(|value| value.to_str().ok());
             let is_redirect = matches!(response.status().as_u16(), 301 | 302 | 307 | 308);
             match location.filter(|_| is_redirect) {
@@ -219,14 +211,8 @@ impl Gitlab {
         if target.origin() == root.origin() && is_api { Ok(target.to_string()) } else { Err(elsewhere()) }
     }
 
-    fn send_once(
-        &self,
-        url: &str,
-        token: Token,
-        method: &Method,
-        body: Option<&Value>,
-        deadline: Deadline,
-    ) -> Result<Response, RemoteError> {
+    fn send_once(&self, url: &str, token: Token, sending: Sending) -> Result<Response, RemoteError> {
+        let Sending { method, body, deadline } = sending;
         let (name, value) = match token {
             Token::Job => ("JOB-TOKEN", &self.job_token),
             Token::Access => ("PRIVATE-TOKEN", &self.access_token),

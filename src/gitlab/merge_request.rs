@@ -15,8 +15,6 @@ const MOST_PAGES: u32 = 10;
 pub struct MergeRequest {
     /// Its number in the project.
     pub iid: u64,
-    /// Its title.
-    pub title: String,
     /// `opened`, `closed`, `locked` or `merged`.
     pub state: String,
     /// Who wrote it.
@@ -51,15 +49,12 @@ pub struct Approvals {
 pub struct ApprovedBy {
     /// Who.
     pub user: User,
-    /// When; older servers don't tell.
-    pub approved_at: Option<DateTime<Utc>>,
 }
 
 impl Answer for MergeRequest {
     fn read(fields: Fields) -> Result<Self, String> {
         Ok(MergeRequest {
             iid: fields.number("iid")?,
-            title: fields.optional_text("title")?.unwrap_or_default(),
             state: fields.text("state")?,
             author: fields.part("author")?,
             merge_user: match fields.part("merge_user")? {
@@ -86,8 +81,7 @@ impl Answer for Approvals {
 
 impl Answer for ApprovedBy {
     fn read(fields: Fields) -> Result<Self, String> {
-        let user = fields.part("user")?.ok_or("`user` is missing")?;
-        Ok(ApprovedBy { user, approved_at: fields.time("approved_at")? })
+        Ok(ApprovedBy { user: fields.part("user")?.ok_or("`user` is missing")? })
     }
 }
 

@@ -66,20 +66,6 @@ impl Gitlab {
         Ok(notes)
     }
 
-    /// One comment of a merge request; `None` where it is gone.
-    ///
-    /// # Errors
-    /// As [`ApiError`] says.
-    pub fn note(&self, iid: u64, id: u64, deadline: Deadline) -> Result<Option<Note>, ApiError> {
-        let (iid, id) = (iid.to_string(), id.to_string());
-        let path = ["projects", &self.project, "merge_requests", &iid, "notes", &id];
-        let call = Call { what: "about a comment", path: &path, query: &[], tokens: EITHER, scope: READ };
-        match self.get(&call, deadline) {
-            Err(ApiError::Untold { code: 404, .. }) => Ok(None),
-            told => told.map(Some),
-        }
-    }
-
     /// Comments on a merge request.
     ///
     /// # Errors

@@ -262,3 +262,33 @@ fn a_variable_does_not_make_production_another_tier() {
     server.gitlab(|gitlab| gitlab.deployments.clear());
     team.run(&["run", "--", "touch", "ran-x"]).expect(0).says("not recorded");
 }
+
+#[test]
+fn what_ended_before_the_newest_record_or_began_before_the_log_is_no_sign_of_a_cut() {
+    let server = GitServer::http();
+    let mut team = team(&server, POLICY);
+    // times on record are whole seconds
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    merged(&mut team, &server, 120, "main.rs");
+    deploy(&mut team, &server, "1.1");
+    merged(&mut team, &server, 121, "main.rs");
+    let sha = team.env.git(&["rev-parse", "HEAD"]);
+    let id = server.gitlab(|gitlab| gitlab.deployment("production", &sha, 901, ANN, "success"));
+    team.next_job();
+    team.run(&["check", "-e", "production"]).expect(3);
+    let records = team.records();
+    let at = |record: &serde_json::Value| record["recorded_at"].as_str().expect("a time").parse().expect("a time");
+    let (first, last): (chrono::DateTime<chrono::Utc>, chrono::DateTime<chrono::Utc>) =
+        (at(&records[0]), at(records.last().expect("records")));
+    let with = |began, ended| {
+        server.gitlab(|gitlab| {
+            let deployment = gitlab.deployment_mut(id);
+            (deployment.created_at, deployment.updated_at) = (began, ended);
+        });
+        team.run(&["check", "-e", "production"]).code
+    };
+    let second = chrono::TimeDelta::seconds(1);
+    assert_eq!(with(first, last), 3);
+    assert_eq!(with(first, last - second), 0, "a later record was made since, so nothing was cut off");
+    assert_eq!(with(first - second, last), 0, "there was no log yet");
+}

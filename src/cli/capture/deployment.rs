@@ -2,17 +2,13 @@
 //! one that deployed.
 
 use crate::ci::CiFacts;
+use crate::cli::api;
 use crate::cli::context::Context;
+use crate::cli::contradiction;
 use crate::cli::exit::Failure;
 use crate::cli::settings::Settings;
 use crate::core::record::{CommitId, Job, Line, Link, Name, Person, Tier, Time};
 use crate::gitlab::{ApiError, Deployment};
-use crate::http::Deadline;
-use anyhow::anyhow;
-use std::time::Duration;
-
-/// How long GitLab is asked at most: what it would tell is worth less than the deployment.
-const LONGEST: Duration = Duration::from_secs(10);
 
 /// What has begun, and is not only planned.
 const BEGUN: &[&str] = &["running", "success", "failed", "canceled"];
@@ -75,8 +71,8 @@ pub(super) fn find(
     ctx: &Context,
     settings: &Settings,
 ) -> Result<Seen, Failure> {
-    let Some(gitlab) = settings.gitlab.as_deref().filter(|_| !settings.is_stale) else { return Ok(Seen::default()) };
-    let deadline = Deadline::after(LONGEST.min(ctx.global.timeout / 4));
+    let Some(gitlab) = settings.gitlab.as_deref() else { return Ok(Seen::default()) };
+    let deadline = api::deadline(ctx);
     let there = told(gitlab.newest_deployments(environment.as_str(), deadline), ctx);
     let good = there.iter().filter_map(went_well).collect();
     if let Some(own) = own(&there, ci) {
@@ -102,9 +98,9 @@ pub(super) fn find(
 
 /// The newest deployments there that went well, as far as GitLab tells, in a job.
 pub(super) fn that_went_well(environment: &Name, ctx: &Context, settings: &Settings) -> Vec<Listed> {
-    let is_job = settings.ci.is_some() && !settings.is_stale;
+    let is_job = settings.ci.is_some();
     let Some(gitlab) = settings.gitlab.as_deref().filter(|_| is_job) else { return Vec::new() };
-    let deadline = Deadline::after(LONGEST.min(ctx.global.timeout / 4));
+    let deadline = api::deadline(ctx);
     told(gitlab.newest_deployments(environment.as_str(), deadline), ctx).iter().filter_map(went_well).collect()
 }
 
@@ -132,18 +128,17 @@ fn told(answer: Result<Vec<Deployment>, ApiError>, ctx: &Context) -> Vec<Deploym
 /// # Errors
 /// Names both.
 pub(super) fn refuse_denial(ctx: &Context, settings: &Settings) -> Result<(), Failure> {
-    let gitlab = settings.gitlab.as_deref().filter(|_| !settings.is_stale);
+    let gitlab = settings.gitlab.as_deref();
     let Some((ci, gitlab)) = settings.ci.as_ref().zip(gitlab) else { return Ok(()) };
-    let deadline = Deadline::after(LONGEST.min(ctx.global.timeout / 4));
+    let deadline = api::deadline(ctx);
     let running = told(gitlab.running_deployments(deadline), ctx);
     let Some(own) = own(&running, ci) else { return Ok(()) };
     let action = ci.environment.as_ref().and_then(|environment| environment.action.as_deref()).unwrap_or_default();
-    Err(Failure::usage(anyhow!(
-        "ci-contradiction: CI_ENVIRONMENT_ACTION is `{}`, but GitLab says that this job deploys to `{}`",
+    Err(contradiction::refused(&format!(
+        "CI_ENVIRONMENT_ACTION is `{}`, but GitLab says that this job deploys to `{}`",
         action.escape_debug(),
         own.environment.name.escape_debug()
-    ))
-    .hint("a variable of the pipeline, or of whoever started it, has the name of one of GitLab's own: remove it"))
+    )))
 }
 
 /// Refuses a tier by which a deployment would not be recorded, while GitLab has another one for the environment.
@@ -151,17 +146,16 @@ pub(super) fn refuse_denial(ctx: &Context, settings: &Settings) -> Result<(), Fa
 /// # Errors
 /// Names both.
 pub(super) fn refuse_tier(name: &Name, said: Tier, ctx: &Context, settings: &Settings) -> Result<(), Failure> {
-    let Some(gitlab) = settings.gitlab.as_deref().filter(|_| !settings.is_stale) else { return Ok(()) };
-    let deadline = Deadline::after(LONGEST.min(ctx.global.timeout / 4));
+    let Some(gitlab) = settings.gitlab.as_deref() else { return Ok(()) };
+    let deadline = api::deadline(ctx);
     let told = gitlab.tier(name.as_str(), deadline).unwrap_or_else(|error| {
         ctx.ui.verbose(&error.to_string());
         None
     });
     match told.and_then(|tier| tier.parse::<Tier>().ok()).filter(|told| *told != said) {
-        Some(told @ (Tier::Production | Tier::Staging)) => Err(Failure::usage(anyhow!(
-            "ci-contradiction: CI_ENVIRONMENT_TIER is `{said}`, but GitLab says that `{name}` is of the tier `{told}`"
-        ))
-        .hint("a variable of the pipeline, or of whoever started it, has the name of one of GitLab's own: remove it")),
+        Some(told @ (Tier::Production | Tier::Staging)) => Err(contradiction::refused(&format!(
+            "CI_ENVIRONMENT_TIER is `{said}`, but GitLab says that `{name}` is of the tier `{told}`"
+        ))),
         _ => Ok(()),
     }
 }
@@ -174,10 +168,9 @@ fn own<'d>(deployments: &'d [Deployment], ci: &CiFacts) -> Option<&'d Deployment
 fn refuse_contradiction(ci: &CiFacts, own: &Deployment) -> Result<(), Failure> {
     let told = &own.environment.name;
     match ci.environment.as_ref().map(|environment| &environment.name) {
-        Some(said) if said.as_str() != told => Err(Failure::usage(anyhow!(
-            "ci-contradiction: CI_ENVIRONMENT_NAME is `{said}`, but GitLab says that this job deploys to `{told}`"
-        ))
-        .hint("a variable of the pipeline, or of whoever started it, has the name of one of GitLab's own: remove it")),
+        Some(said) if said.as_str() != told => Err(contradiction::refused(&format!(
+            "CI_ENVIRONMENT_NAME is `{said}`, but GitLab says that this job deploys to `{told}`"
+        ))),
         _ => Ok(()),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Delivery;
 use super::deployment::{self, Listed};
+use crate::cli::api;
 use crate::cli::context::Context;
 use crate::cli::settings::{Settings, TRUST_ROOT};
 use crate::core::record::{CommitId, Job, Name, Record, Status};
@@ -10,10 +11,6 @@ use crate::core::time::readable;
 use crate::gitlab::Gitlab;
 use crate::http::Deadline;
 use crate::recorder::{Known, RecordError};
-use std::time::Duration;
-
-/// How long is asked for files of an earlier commit.
-const LONGEST: Duration = Duration::from_secs(10);
 
 /// Where a pipeline is configured, unless the project says otherwise.
 const PIPELINE: &str = ".gitlab-ci.yml";
@@ -103,7 +100,7 @@ impl Search<'_> {
     /// Whether that deployment was made when the project had a trust root and a pipeline with this program: then there was a log.
     fn knew_the_log(&self, listed: &Listed) -> bool {
         let Some(gitlab) = self.settings.gitlab.as_deref() else { return false };
-        let deadline = Deadline::after(LONGEST.min(self.ctx.global.timeout / 4));
+        let deadline = api::deadline(self.ctx);
         let file = |path: &str| file(path, &listed.sha, gitlab, deadline, self.settings);
         let is_set_up = file(TRUST_ROOT).is_some();
         let pipeline = || file(PIPELINE);

@@ -30,7 +30,7 @@ pub(super) fn deadline(ctx: &Context) -> Deadline {
 impl Delivery {
     /// What brought the change, but for who approved it.
     pub(super) fn requests(&self, comparison: &Comparison, ctx: &Context, settings: &Settings) -> Requests {
-        let Some(gitlab) = settings.gitlab.as_deref().filter(|_| !settings.is_stale) else { return Requests::NotAsked };
+        let Some(gitlab) = settings.gitlab.as_deref() else { return Requests::NotAsked };
         let unknown = |because: &str| Requests::Unknown(Unknown { because: because.to_owned(), ..Unknown::default() });
         if self.is_other_project {
             return unknown("the code is another project's");
@@ -233,7 +233,6 @@ fn add(brought: &mut Brought, request: &MergeRequest, step: &Step, settings: &Se
     let is_merged = request.state == "merged";
     brought.requests.push(Request {
         iid: request.iid,
-        title: Line::clean(&request.title),
         url: request.web_url.as_deref().and_then(|url| Link::new(url).ok()),
         author: person(&request.author),
         merged_by: person(&request.merge_user).filter(|_| is_merged),

@@ -5,10 +5,10 @@ use super::Delivery;
 use super::requests::{deadline, untold};
 use crate::cli::context::Context;
 use crate::cli::settings::Settings;
-use crate::core::gate::requests::{self, Approvals, Comment, Given, Pressed, Requests};
+use crate::core::gate::requests::{self, Approvals, Comment, Given, Requests};
 use crate::core::gate::{Account, Candidate, Decision, Told};
 use crate::core::record::{Approval, ApprovalSource, Digest, Name, Person, Text, Time};
-use crate::gitlab::{ApiError, ApprovedBy, DeploymentApproval, Gitlab, Note};
+use crate::gitlab::{ApiError, DeploymentApproval, Gitlab, Note};
 use crate::http::Deadline;
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ const MOST_ACCOUNTS: usize = 20;
 impl Delivery {
     /// Asks GitLab for the approvals of what needs one, by the decision so far.
     pub(super) fn ask_for_approvals(&self, told: &mut Told, decision: &Decision, ctx: &Context, settings: &Settings) {
-        let Some(gitlab) = settings.gitlab.as_deref().filter(|_| !settings.is_stale) else { return };
+        let Some(gitlab) = settings.gitlab.as_deref() else { return };
         let accept = &settings.config.rules.approval.accept;
         let deadline = deadline(ctx);
         if accept.contains(&ApprovalSource::MergeRequestNote) || accept.contains(&ApprovalSource::MergeRequestApproval) {
@@ -49,6 +49,8 @@ impl Delivery {
             Ok(deployment) => deployment.approvals,
             Err(error) => return ctx.ui.verbose(&error.to_string()),
         };
+        // asked again where the append is tried again
+        (told.deployment, told.rejected_by) = Default::default();
         let people = approvals.iter().filter_map(|approval| Some((approval, approval.user.person().ok()?)));
         for (approval, person) in people {
             match approval.status.as_str() {
@@ -100,10 +102,9 @@ pub fn comments(iid: u64, gitlab: &Gitlab, deadline: Deadline) -> Result<Vec<Com
     Ok(gitlab.notes(iid, deadline)?.into_iter().map(comment).collect())
 }
 
-fn pressed(iid: u64, gitlab: &Gitlab, deadline: Deadline) -> Result<Vec<Pressed>, ApiError> {
+fn pressed(iid: u64, gitlab: &Gitlab, deadline: Deadline) -> Result<Vec<Person>, ApiError> {
     let approvals = gitlab.approvals_of(iid, deadline)?.approved_by;
-    let pressed = |by: ApprovedBy| Some(Pressed { person: by.user.person().ok()?, at: by.approved_at.map(Time::new) });
-    Ok(approvals.into_iter().filter_map(pressed).collect())
+    Ok(approvals.into_iter().filter_map(|by| by.user.person().ok()).collect())
 }
 
 fn comment(note: Note) -> Comment {
@@ -122,7 +123,7 @@ fn comment(note: Note) -> Comment {
 
 /// Looks at the accounts of those whose approvals may count, where there is an access token for it. Whom nobody can tell of has none.
 pub(super) fn ask_for_accounts(told: &mut Told, signed: &[Candidate], ctx: &Context, settings: &Settings) {
-    let Some(gitlab) = settings.gitlab.as_deref().filter(|gitlab| gitlab.has_access_token() && !settings.is_stale) else {
+    let Some(gitlab) = settings.gitlab.as_deref().filter(|gitlab| gitlab.has_access_token()) else {
         return;
     };
     let deadline = deadline(ctx);

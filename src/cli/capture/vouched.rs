@@ -2,6 +2,7 @@
 
 use super::deployment::{self, Listed, Seen, Subject};
 use crate::ci::CiFacts;
+use crate::cli::api;
 use crate::cli::context::Context;
 use crate::cli::exit::Failure;
 use crate::cli::identity;
@@ -9,12 +10,7 @@ use crate::cli::settings::Settings;
 use crate::cli::witness::{self, IfExpired, Witness};
 use crate::core::record::{CommitId, Job, Name, Person, Strength};
 use crate::gitlab::{Gitlab, ReferenceKind};
-use crate::http::Deadline;
 use crate::repo::Checkout;
-use std::time::Duration;
-
-/// How long GitLab is asked at most whether a branch or tag is protected.
-const LONGEST: Duration = Duration::from_secs(10);
 
 /// What is asked about.
 #[derive(Debug, Clone, Copy)]
@@ -64,8 +60,7 @@ pub(super) fn ask(about: About, ctx: &Context, settings: &Settings) -> Result<Vo
             is_unprotected: false,
         });
     };
-    // a server that could not be asked for the policy a moment ago is not asked again
-    let gitlab = settings.gitlab.as_deref().filter(|_| !settings.is_stale);
+    let gitlab = settings.gitlab.as_deref();
     let witness = match settings.is_stale {
         true => None,
         false => witness::ask(ctx, ci, gitlab, about.if_expired)?,
@@ -128,7 +123,7 @@ fn is_unprotected(witness: Option<&Witness>, ci: &CiFacts, gitlab: Option<&Gitla
     };
     // where the variable says so already, nobody needs to be asked
     let Some(((kind, name), gitlab)) = reference.zip(gitlab).filter(|_| ci.is_protected != Some(false)) else { return false };
-    let deadline = Deadline::after(LONGEST.min(ctx.global.timeout / 4));
+    let deadline = api::deadline(ctx);
     match gitlab.is_protected(kind, name.as_str(), deadline) {
         Ok(is_protected) => is_protected == Some(false),
         Err(error) => {

@@ -1,12 +1,12 @@
 //! The job's ID token: GitLab's own signature on what it says of the job.
 
-use super::{LONGEST, REMOVE_IT};
 use crate::ci::CiFacts;
+use crate::cli::api;
 use crate::cli::context::Context;
+use crate::cli::contradiction::REMOVE_IT;
 use crate::cli::exit::Failure;
 use crate::core::record::{Line, Name};
 use crate::gitlab::{AUDIENCE, Claims, IdTokenError, JobVariables, KeySet, verify_id_token};
-use crate::http::Deadline;
 use anyhow::anyhow;
 
 /// The variable that `id_tokens` puts the token into.
@@ -37,7 +37,7 @@ pub fn claims(ctx: &Context, ci: &CiFacts, if_expired: IfExpired) -> Result<Opti
             Failure::usage(anyhow!("id-token: {VARIABLE} is empty, and GitLab makes no empty ID token")).hint(ONLY_ID_TOKENS)
         );
     }
-    let deadline = Deadline::after(LONGEST.min(ctx.global.timeout / 4));
+    let deadline = api::deadline(ctx);
     let keys = match KeySet::fetch(&ctx.http(), &ci.server_url, deadline) {
         Ok(keys) => keys,
         Err(problem) => {

@@ -33,15 +33,6 @@ pub struct Comment {
     pub is_imported: bool,
 }
 
-/// An approval by the button, as GitLab has it now.
-#[derive(Debug, Clone)]
-pub struct Pressed {
-    /// By whom.
-    pub person: Person,
-    /// When, where GitLab tells.
-    pub at: Option<Time>,
-}
-
 /// An approval on a merge request.
 #[derive(Debug, Clone)]
 pub struct Given {
@@ -90,7 +81,7 @@ const CLOCKS: TimeDelta = TimeDelta::seconds(60);
 
 /// The approvals on a merge request, those that do not stand with the reason. `comments` are in the order of their numbers;
 /// `pressed` is what GitLab tells of its button, where somebody could ask.
-pub fn given(comments: &[Comment], pressed: Option<&[Pressed]>, place: Place) -> Vec<Given> {
+pub fn given(comments: &[Comment], pressed: Option<&[Person]>, place: Place) -> Vec<Given> {
     let written = (0..comments.len()).filter_map(|at| written(comments, at, place));
     written.chain(buttons(comments, pressed)).collect()
 }
@@ -211,7 +202,7 @@ fn adds_commits(body: &str) -> bool {
 }
 
 /// The approvals by the button: the last word of each person, among those by which GitLab says it.
-fn buttons(comments: &[Comment], pressed: Option<&[Pressed]>) -> Vec<Given> {
+fn buttons(comments: &[Comment], pressed: Option<&[Person]>) -> Vec<Given> {
     let mut given: Vec<Given> = Vec::new();
     for (at, comment) in comments.iter().enumerate().filter(|(_, comment)| comment.is_system) {
         let Some(person) = &comment.author else { continue };
@@ -230,9 +221,9 @@ fn buttons(comments: &[Comment], pressed: Option<&[Pressed]>) -> Vec<Given> {
     given
 }
 
-fn by_button(comments: &[Comment], at: usize, person: &Person, pressed: Option<&[Pressed]>) -> Given {
+fn by_button(comments: &[Comment], at: usize, person: &Person, pressed: Option<&[Person]>) -> Given {
     let comment = &comments[at];
-    let is_gone = pressed.is_some_and(|pressed| !pressed.iter().any(|pressed| pressed.person.id == person.id));
+    let is_gone = pressed.is_some_and(|pressed| !pressed.iter().any(|pressed| pressed.id == person.id));
     let gone = || is_gone.then(|| (Code::ApprovalWithdrawn, "GitLab does not have it any more".to_owned()));
     let flaw = comments[at + 1..].iter().filter(|later| later.is_system).find_map(changed_by);
     let blocked = || (!comment.is_active).then(|| (Code::ApprovalBlockedUser, "the approver's account is blocked".to_owned()));

@@ -9,11 +9,11 @@ mod note;
 mod tests;
 
 pub use compose::{approving, withdrawing};
-pub use given::{Comment, Given, Place, Pressed, given, page_of};
+pub use given::{Comment, Given, Place, given, page_of};
 pub use note::{Saying, Words, read};
 
 use super::facts::Author;
-use crate::core::record::{CommitId, Line, Link, Person, Time};
+use crate::core::record::{CommitId, Link, Person, Time};
 
 /// The merge requests that brought what is new.
 #[derive(Debug, Clone, Default)]
@@ -52,8 +52,6 @@ pub struct Brought {
 pub struct Request {
     /// Its number in the project.
     pub iid: u64,
-    /// Its title.
-    pub title: Option<Line>,
     /// Its page.
     pub url: Option<Link>,
     /// Who wrote it.

@@ -55,7 +55,6 @@ pub(super) fn flaws(comments: &[Comment]) -> Vec<Option<Code>> {
 pub(super) fn request(iid: u64, comments: &[Comment]) -> Request {
     Request {
         iid,
-        title: None,
         url: Link::new(format!("https://gitlab.example/grp/app/-/merge_requests/{iid}")).ok(),
         author: Some(person(1)),
         merged_by: Some(person(2)),
@@ -162,7 +161,7 @@ fn the_last_word_by_the_button_counts() {
     // where GitLab says who has approved now, that counts, too
     let place = name("production");
     let place = Place { environment: &place, service: None };
-    let pressed = |ids: &[u64]| -> Vec<Pressed> { ids.iter().map(|id| Pressed { person: person(*id), at: None }).collect() };
+    let pressed = |ids: &[u64]| -> Vec<Person> { ids.iter().map(|id| person(*id)).collect() };
     assert!(given(&[system(1, 3, PRESSED)], Some(&pressed(&[3])), place)[0].flaw.is_none());
     assert!(given(&[system(1, 3, PRESSED)], Some(&pressed(&[4])), place)[0].flaw.is_some());
 }
